@@ -1,4 +1,4 @@
-"""Fixtures shared by the integration tests, and the figures they print."""
+"""Fixtures shared by the integration tests."""
 
 import os
 import sys
@@ -8,25 +8,6 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from servers import Postgres, Redis, Nginx, sccctl       # noqa: E402
-
-_figures = []
-
-
-@pytest.fixture
-def figure(request):
-    """figure("name", "value"): a line in the summary after the run."""
-    def add(name, value):
-        _figures.append((request.node.name, name, value))
-    return add
-
-
-def pytest_terminal_summary(terminalreporter):
-    if not _figures:
-        return
-    terminalreporter.section("figures")
-    for test, name, value in _figures:
-        terminalreporter.write_line(f"{test}: {name}: {value}")
-
 
 @pytest.fixture(scope="module")
 def pg():
