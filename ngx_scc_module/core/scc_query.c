@@ -1,0 +1,409 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include "scc_query.h"
+
+#include <string.h>
+
+
+/* six numbers and five commas fit, each number as long as may be */
+
+#define SCC_BBOX_TEXT   512
+#define SCC_VALUE_TEXT  256
+
+
+typedef struct scc_param_s  scc_param_t;
+
+struct scc_param_s {
+    scc_str_t        name;
+    scc_rc_t       (*set)(scc_query_t *q, const scc_query_conf_t *conf,
+                       scc_str_t value, scc_err_t *err);
+    size_t           size;          /* of the decoded value, at most */
+    const char      *fault;         /* static text, or set() fills err */
+};
+
+
+static const scc_param_t *scc_query_param(scc_str_t name);
+static scc_rc_t scc_query_bbox(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_limit(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_cursor(scc_query_t *q,
+    const scc_query_conf_t *conf, scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_level_max(scc_query_t *q,
+    const scc_query_conf_t *conf, scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_registered(scc_query_t *q,
+    const scc_query_conf_t *conf, scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_has_slope(scc_query_t *q,
+    const scc_query_conf_t *conf, scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_category(scc_query_t *q,
+    const scc_query_conf_t *conf, scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_bool(scc_query_t *q, scc_str_t value,
+    scc_tri_t *filter);
+static uint8_t *scc_query_store(scc_query_t *q, scc_str_t s);
+
+
+static const scc_param_t  scc_params[] = {
+
+    { scc_string("bbox"), scc_query_bbox, SCC_BBOX_TEXT,
+      "must be four numbers in degrees: west,south,east,north" },
+
+    { scc_string("limit"), scc_query_limit, SCC_VALUE_TEXT,
+      "must be a whole number, 1 or more" },
+
+    { scc_string("cursor"), scc_query_cursor, SCC_VALUE_TEXT,
+      "is not a cursor of this server; follow the \"next\" link of a page" },
+
+    { scc_string("level_max"), scc_query_level_max, SCC_VALUE_TEXT,
+      "must be 0..5" },
+
+    { scc_string("registered"), scc_query_registered, SCC_VALUE_TEXT,
+      "must be true or false" },
+
+    { scc_string("has_slope"), scc_query_has_slope, SCC_VALUE_TEXT,
+      "must be true or false" },
+
+    { scc_string("category"), scc_query_category, SCC_CATEGORY_MAX,
+      "must be 1 to 64 bytes of UTF-8" },
+};
+
+#define SCC_PARAMS  (sizeof(scc_params) / sizeof(scc_params[0]))
+
+
+scc_rc_t
+scc_query_args(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t args,
+    scc_err_t *err)
+{
+    size_t              i, start, eq, n;
+    uint8_t             decoded[SCC_BBOX_TEXT];
+    unsigned            seen, bit;
+    scc_str_t           name, value;
+    const scc_param_t  *param;
+
+    seen = 0;
+    start = 0;
+
+    for (i = 0; args.len && i <= args.len; i++) {
+
+        if (i < args.len && args.data[i] != '&') {
+            continue;
+        }
+
+        for (eq = start; eq < i && args.data[eq] != '='; eq++) { /* void */ }
+
+        name.data = args.data + start;
+        name.len = eq - start;
+
+        value.data = args.data + eq + (eq < i);
+        value.len = i - eq - (eq < i);
+
+        start = i + 1;
+
+        if (q->route != SCC_ROUTE_PLACES) {
+            scc_err_set(err, name, "unknown parameter; this address takes "
+                        "none");
+            return SCC_DECLINED;
+        }
+
+        param = scc_query_param(name);
+
+        if (param == NULL) {
+            scc_err_set(err, name, "unknown parameter; allowed: bbox, limit, "
+                        "cursor, level_max, registered, has_slope, "
+                        "category");
+            return SCC_DECLINED;
+        }
+
+        bit = 1u << (param - scc_params);
+
+        if (seen & bit) {
+            scc_err_set(err, param->name, "given twice; give it once");
+            return SCC_DECLINED;
+        }
+
+        seen |= bit;
+
+        n = scc_urldecode(value, true, decoded, param->size);
+
+        /* a setter with a better word than the general one replaces it */
+
+        scc_err_set(err, param->name, param->fault);
+
+        if (n == SIZE_MAX) {
+            return SCC_DECLINED;
+        }
+
+        value.data = decoded;
+        value.len = n;
+
+        if (param->set(q, conf, value, err) != SCC_OK) {
+            return SCC_DECLINED;
+        }
+    }
+
+    if (q->route == SCC_ROUTE_PLACES && !(seen & 1)) {
+        scc_err_set(err, scc_params[0].name, "is required: "
+                    "west,south,east,north in degrees");
+        return SCC_DECLINED;
+    }
+
+    return SCC_OK;
+}
+
+
+bool
+scc_filter_pass(const scc_filter_t *f, uint16_t flags, uint16_t has,
+    uint16_t cat)
+{
+    unsigned  level;
+
+    if (f->level_max != SCC_LEVEL_UNKNOWN) {
+        level = flags & SCC_FLAG_LEVEL;
+
+        if (level > SCC_LEVEL_MAX || level > f->level_max) {
+            return false;
+        }
+    }
+
+    if (f->registered != SCC_UNKNOWN
+        && (f->registered == SCC_YES) != !!(flags & SCC_FLAG_REGISTERED))
+    {
+        return false;
+    }
+
+    if (f->slope != SCC_UNKNOWN
+        && !(flags & (f->slope == SCC_YES ? SCC_FLAG_SLOPE_YES
+                                          : SCC_FLAG_SLOPE_NO)))
+    {
+        return false;
+    }
+
+    return f->category.len == 0 || (has == cat && cat != UINT16_MAX);
+}
+
+
+static const scc_param_t *
+scc_query_param(scc_str_t name)
+{
+    size_t     i, n;
+    uint8_t    decoded[16];
+    scc_str_t  s;
+
+    n = scc_urldecode(name, true, decoded, sizeof(decoded));
+
+    if (n == SIZE_MAX) {
+        return NULL;
+    }
+
+    s.data = decoded;
+    s.len = n;
+
+    for (i = 0; i < SCC_PARAMS; i++) {
+        if (scc_str_eq(s, scc_params[i].name)) {
+            return &scc_params[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static scc_rc_t
+scc_query_bbox(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err)
+{
+    uint8_t   *p;
+    scc_rc_t   rc;
+
+    (void) conf;
+
+    rc = scc_area_parse(value, &q->area, err);
+
+    if (rc != SCC_OK) {
+        return rc;
+    }
+
+    p = scc_query_store(q, value);
+
+    if (p == NULL) {
+        return SCC_DECLINED;
+    }
+
+    q->bbox.data = p;
+    q->bbox.len = value.len;
+
+    return SCC_OK;
+}
+
+
+static scc_rc_t
+scc_query_limit(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err)
+{
+    size_t    i;
+    uint64_t  n;
+
+    (void) err;
+
+    n = 0;
+
+    for (i = 0; i < value.len; i++) {
+
+        if (value.data[i] < '0' || value.data[i] > '9') {
+            return SCC_DECLINED;
+        }
+
+        n = n * 10 + (uint64_t) (value.data[i] - '0');
+
+        if (n > UINT32_MAX) {
+            n = UINT32_MAX;
+        }
+    }
+
+    if (n == 0) {
+        return SCC_DECLINED;
+    }
+
+    q->limit = (n > conf->limit_max) ? conf->limit_max : (uint32_t) n;
+
+    return SCC_OK;
+}
+
+
+static scc_rc_t
+scc_query_cursor(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err)
+{
+    uint8_t       id[SCC_ID_MAX];
+    scc_cursor_t  cursor;
+
+    (void) conf;
+    (void) err;
+
+    if (scc_cursor_parse(value, id, &cursor) != SCC_OK) {
+        return SCC_DECLINED;
+    }
+
+    cursor.id.data = scc_query_store(q, cursor.id);
+
+    if (cursor.id.data == NULL) {
+        return SCC_DECLINED;
+    }
+
+    q->cursor = cursor;
+
+    return SCC_OK;
+}
+
+
+static scc_rc_t
+scc_query_level_max(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err)
+{
+    (void) conf;
+    (void) err;
+
+    if (value.len != 1 || value.data[0] < '0'
+        || value.data[0] > '0' + SCC_LEVEL_MAX)
+    {
+        return SCC_DECLINED;
+    }
+
+    q->filter.any = true;
+    q->filter.level_max = (uint8_t) (value.data[0] - '0');
+
+    return SCC_OK;
+}
+
+
+static scc_rc_t
+scc_query_registered(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err)
+{
+    (void) conf;
+    (void) err;
+
+    return scc_query_bool(q, value, &q->filter.registered);
+}
+
+
+static scc_rc_t
+scc_query_has_slope(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err)
+{
+    (void) conf;
+    (void) err;
+
+    return scc_query_bool(q, value, &q->filter.slope);
+}
+
+
+static scc_rc_t
+scc_query_category(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err)
+{
+    uint8_t  *p;
+
+    (void) conf;
+    (void) err;
+
+    if (value.len == 0 || !scc_utf8_valid(value)
+        || memchr(value.data, 0, value.len))
+    {
+        return SCC_DECLINED;
+    }
+
+    p = scc_query_store(q, value);
+
+    if (p == NULL) {
+        return SCC_DECLINED;
+    }
+
+    q->filter.any = true;
+    q->filter.category.data = p;
+    q->filter.category.len = value.len;
+
+    return SCC_OK;
+}
+
+
+static scc_rc_t
+scc_query_bool(scc_query_t *q, scc_str_t value, scc_tri_t *filter)
+{
+    static const scc_str_t  yes = scc_string("true");
+    static const scc_str_t  no = scc_string("false");
+
+    if (scc_str_eq(value, yes)) {
+        *filter = SCC_YES;
+
+    } else if (scc_str_eq(value, no)) {
+        *filter = SCC_NO;
+
+    } else {
+        return SCC_DECLINED;
+    }
+
+    q->filter.any = true;
+
+    return SCC_OK;
+}
+
+
+static uint8_t *
+scc_query_store(scc_query_t *q, scc_str_t s)
+{
+    uint8_t  *p;
+
+    if (s.len > sizeof(q->store) - q->store_used) {
+        return NULL;
+    }
+
+    p = q->store + q->store_used;
+    memcpy(p, s.data, s.len);
+    q->store_used += s.len;
+
+    return p;
+}
