@@ -45,6 +45,11 @@ static scc_rc_t scc_blob_builder_cat(scc_blob_builder_t *bb, scc_str_t cat,
     uint16_t *number);
 
 
+static const uint8_t  scc_blob_magic[] = {
+    'S', 'C', 'C', 'C', SCC_BLOB_FORMAT
+};
+
+
 scc_rc_t
 scc_blob_open(scc_str_t bytes, scc_blob_t *blob)
 {
@@ -52,12 +57,10 @@ scc_blob_open(scc_str_t bytes, scc_blob_t *blob)
     uint64_t        total;
     const uint8_t  *p;
 
-    static const uint8_t  magic[] = { 'S', 'C', 'C', 'C', SCC_BLOB_FORMAT };
-
     p = bytes.data;
 
     if (bytes.len < SCC_BLOB_HEADER || bytes.len > SCC_BLOB_MAX
-        || memcmp(p, magic, sizeof(magic)) != 0
+        || memcmp(p, scc_blob_magic, sizeof(scc_blob_magic)) != 0
         || p[SCC_BLOB_AT_STATE] < SCC_BLOB_VAL
         || p[SCC_BLOB_AT_STATE] > SCC_BLOB_STALE
         || (p[SCC_BLOB_AT_FLAGS] & ~SCC_BLOB_FLAG_BODY)
@@ -188,6 +191,16 @@ scc_blob_after(const scc_blob_t *blob, scc_str_t id)
 
 
 void
+scc_blob_blank(uint8_t header[SCC_BLOB_HEADER])
+{
+    memset(header, 0, SCC_BLOB_HEADER);
+    memcpy(header, scc_blob_magic, sizeof(scc_blob_magic));
+
+    header[SCC_BLOB_AT_STATE] = SCC_BLOB_LEASE;
+}
+
+
+void
 scc_blob_builder_init(scc_blob_builder_t *bb)
 {
     memset(bb, 0, sizeof(scc_blob_builder_t));
@@ -285,10 +298,7 @@ scc_blob_finish(scc_blob_builder_t *bb, uint64_t ver, scc_buf_t *out)
     uint8_t  *p;
     uint32_t  crc;
 
-    static const uint8_t  head[] = {
-        'S', 'C', 'C', 'C', SCC_BLOB_FORMAT, SCC_BLOB_VAL,
-        SCC_BLOB_FLAG_BODY, 0
-    };
+    static const uint8_t  head[] = { SCC_BLOB_VAL, SCC_BLOB_FLAG_BODY, 0 };
 
     if (bb->index.error || bb->cats.error || bb->ids.error
         || bb->frags.error)
@@ -305,6 +315,7 @@ scc_blob_finish(scc_blob_builder_t *bb, uint64_t ver, scc_buf_t *out)
 
     start = out->used;
 
+    scc_buf_mem(out, scc_blob_magic, sizeof(scc_blob_magic));
     scc_buf_mem(out, head, sizeof(head));
     scc_buf_le64(out, ver);
     scc_buf_le64(out, ver);
