@@ -55,8 +55,8 @@ class Protocol:
     def fill(entry, token, ver):
         if entry is None or entry[0] != LEASE or entry[3] != token:
             return entry
-        if ver < entry[2]:
-            return entry
+        if ver < entry[2]:                      # read too early: the next
+            return (STALE, *entry[1:3], 0, entry[4], False)  # may fill
         return (VAL, ver, ver, 0, ver, False)
 
     @staticmethod
