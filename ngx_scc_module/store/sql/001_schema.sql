@@ -1,0 +1,363 @@
+--
+-- Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+--
+-- Roles, schema, tables, guards, rights.  Run by "sccctl init|migrate" as
+-- an administrator, one transaction per file; never by nginx.
+--
+
+
+DO $$
+BEGIN
+    IF current_setting('server_encoding') <> 'UTF8' THEN
+        RAISE EXCEPTION 'database %: its encoding is %, but must be UTF8; '
+            'create it with ENCODING ''UTF8'' TEMPLATE template0',
+            current_database(), current_setting('server_encoding');
+    END IF;
+
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'scc_owner') THEN
+        CREATE ROLE scc_owner NOLOGIN;
+    END IF;
+
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'scc_app') THEN
+        CREATE ROLE scc_app LOGIN;
+    END IF;
+END
+$$;
+
+CREATE EXTENSION IF NOT EXISTS postgis;
+
+CREATE SCHEMA scc AUTHORIZATION scc_owner;
+GRANT USAGE ON SCHEMA scc TO scc_app;
+
+-- PostGIS may have been installed in a schema of its own.
+
+SELECT set_config('search_path', quote_ident(n.nspname), true)
+    FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+    WHERE e.extname = 'postgis';
+
+SET ROLE scc_owner;
+
+
+CREATE TABLE scc.migration (
+    version     int PRIMARY KEY,
+    name        text NOT NULL,
+    sha256      text NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    applied_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+
+-- Who this store is.  Written once by "sccctl init": nothing else invents
+-- an identity, so that an empty store is never taken for the real one.
+
+CREATE TABLE scc.identity (
+    store_uuid  uuid NOT NULL,
+    epoch       int NOT NULL DEFAULT 1 CHECK (epoch >= 1),
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    only_row    bool PRIMARY KEY DEFAULT true CHECK (only_row)
+);
+
+
+-- The ledger: every contribution once, as received, for ever.  Fields that
+-- the projections need are read from the body when it is folded.
+
+CREATE TABLE scc.contribution (
+    event_id          uuid PRIMARY KEY,
+    hlc               bigint NOT NULL,
+    received_at       timestamptz NOT NULL,
+    applied_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    segment_id        uuid,
+    schema_ver        smallint NOT NULL DEFAULT 1,
+    kind              text NOT NULL COLLATE "C",
+    target            text NOT NULL COLLATE "C",
+    contributor_id    text NOT NULL COLLATE "C",
+    contributor_name  text,
+    idem_key          text COLLATE "C",
+    body_sha256       bytea NOT NULL,
+    body              text NOT NULL,
+
+    CONSTRAINT contribution_kind CHECK (kind IN ('place', 'building',
+        'place_accessibility', 'building_accessibility', 'contributor')),
+    CONSTRAINT contribution_target
+        CHECK (octet_length(target) BETWEEN 1 AND 64),
+    CONSTRAINT contribution_contributor_id
+        CHECK (octet_length(contributor_id) BETWEEN 1 AND 64),
+    CONSTRAINT contribution_body CHECK (json_typeof(body::json) = 'object'),
+    CONSTRAINT contribution_body_sha256
+        CHECK (octet_length(body_sha256) = 32)
+);
+
+CREATE UNIQUE INDEX contribution_idem
+    ON scc.contribution (contributor_id, idem_key)
+    WHERE idem_key IS NOT NULL;
+
+-- Who conquered a place, in order.  Imports of plain places do not pay.
+
+CREATE INDEX contribution_conquest
+    ON scc.contribution (target, kind, hlc, event_id)
+    WHERE kind IN ('place_accessibility', 'building_accessibility');
+
+
+-- Projections.  No foreign keys between them: events come in any order.
+-- hlc, event_id: of the contribution that the row is folded from.
+-- In yes/no columns NULL is "unknown" and never means "no".
+
+CREATE TABLE scc.place (
+    id           text COLLATE "C" PRIMARY KEY,
+    name         text NOT NULL,
+    category     text COLLATE "C",
+    address      text,
+    source       text,
+    extra        jsonb,
+    building_id  text COLLATE "C",
+    synthetic    bool NOT NULL DEFAULT false,
+    is_closed    bool NOT NULL DEFAULT false,
+
+    -- derived, kept by triggers
+    registered   bool NOT NULL DEFAULT false,
+    level        smallint,
+
+    lon_e7       int NOT NULL,
+    lat_e7       int NOT NULL,
+    rev          bigint NOT NULL DEFAULT 1,
+    hlc          bigint NOT NULL DEFAULT 0,
+    event_id     uuid NOT NULL
+                     DEFAULT '00000000-0000-0000-0000-000000000000',
+    created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+
+    -- scc.cell_of() written out: an expression costs less than a call
+    cell         bigint NOT NULL GENERATED ALWAYS AS (
+                     (least((lon_e7::bigint + 1800000000) * 65536
+                            / 3600000000, 65535) << 16)
+                     | least(greatest(floor((1 - asinh(tan(radians(
+                           lat_e7::float8 / 1e7))) / pi()) * 32768), 0),
+                           65535)::bigint
+                 ) STORED,
+    geom         geometry(Point, 4326) NOT NULL GENERATED ALWAYS AS (
+                     ST_SetSRID(ST_MakePoint(lon_e7::float8 / 1e7,
+                                             lat_e7::float8 / 1e7), 4326)
+                 ) STORED,
+
+    CONSTRAINT place_id CHECK (octet_length(id) BETWEEN 1 AND 64),
+    CONSTRAINT place_name CHECK (octet_length(name) <= 512),
+    CONSTRAINT place_category CHECK (octet_length(category) <= 64),
+    CONSTRAINT place_address CHECK (octet_length(address) <= 512),
+    CONSTRAINT place_building_id
+        CHECK (octet_length(building_id) BETWEEN 1 AND 64),
+    CONSTRAINT place_extra CHECK (jsonb_typeof(extra) = 'object'),
+    CONSTRAINT place_lon_e7 CHECK (lon_e7 BETWEEN -1800000000
+                                              AND 1800000000),
+    CONSTRAINT place_lat_e7 CHECK (lat_e7 BETWEEN -900000000 AND 900000000),
+    CONSTRAINT place_level CHECK (level BETWEEN 0 AND 5)
+) WITH (fillfactor = 80);               -- room for level and rev to change
+
+CREATE INDEX place_cell ON scc.place (cell, id);
+CREATE INDEX place_geom ON scc.place USING gist (geom);
+CREATE INDEX place_building ON scc.place (building_id)
+    WHERE building_id IS NOT NULL;
+
+
+CREATE TABLE scc.building (
+    id              text COLLATE "C" PRIMARY KEY,
+    name            text,
+    address         text,
+    lon_e7          int,
+    lat_e7          int,
+    contributor_id  text COLLATE "C",
+    hlc             bigint NOT NULL DEFAULT 0,
+    event_id        uuid NOT NULL
+                        DEFAULT '00000000-0000-0000-0000-000000000000',
+    updated_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+
+    CONSTRAINT building_id CHECK (octet_length(id) BETWEEN 1 AND 64),
+    CONSTRAINT building_name CHECK (octet_length(name) <= 512),
+    CONSTRAINT building_address CHECK (octet_length(address) <= 512),
+    CONSTRAINT building_location CHECK ((lon_e7 IS NULL) = (lat_e7 IS NULL)),
+    CONSTRAINT building_lon_e7 CHECK (lon_e7 BETWEEN -1800000000
+                                                 AND 1800000000),
+    CONSTRAINT building_lat_e7 CHECK (lat_e7 BETWEEN -900000000
+                                                 AND 900000000)
+);
+
+
+CREATE TABLE scc.place_accessibility (
+    place_id              text COLLATE "C" PRIMARY KEY,
+    floors                int[],
+    is_first_floor        bool,
+    is_stair_only_option  bool,
+    stair_info            text NOT NULL COLLATE "C",
+    stair_height_level    text COLLATE "C",
+    has_slope             bool,
+    entrance_door_types   text[],
+    image_urls            text[],
+    contributor_id        text COLLATE "C",
+    hlc                   bigint NOT NULL DEFAULT 0,
+    event_id              uuid NOT NULL
+                              DEFAULT '00000000-0000-0000-0000-000000000000',
+    updated_at            timestamptz NOT NULL DEFAULT clock_timestamp(),
+
+    CONSTRAINT place_accessibility_place_id
+        CHECK (octet_length(place_id) BETWEEN 1 AND 64),
+    CONSTRAINT place_accessibility_stair_info
+        CHECK (stair_info IN ('UNDEFINED', 'NONE', 'ONE', 'TWO_TO_FIVE',
+                              'OVER_SIX')),
+    CONSTRAINT place_accessibility_stair_height_level
+        CHECK (stair_height_level IN ('HALF_THUMB', 'THUMB', 'OVER_THUMB')),
+    CONSTRAINT place_accessibility_entrance_door_types
+        CHECK (entrance_door_types <@ ARRAY['None', 'Hinged', 'Sliding',
+                                            'Revolving', 'Automatic', 'ETC'])
+);
+
+
+CREATE TABLE scc.building_accessibility (
+    building_id                  text COLLATE "C" PRIMARY KEY,
+    entrance_stair_info          text NOT NULL COLLATE "C",
+    entrance_stair_height_level  text COLLATE "C",
+    entrance_door_types          text[],
+    has_slope                    bool,
+    has_elevator                 bool,
+    elevator_stair_info          text NOT NULL COLLATE "C",
+    elevator_stair_height_level  text COLLATE "C",
+    image_urls                   text[],
+    contributor_id               text COLLATE "C",
+    hlc                          bigint NOT NULL DEFAULT 0,
+    event_id                     uuid NOT NULL
+                              DEFAULT '00000000-0000-0000-0000-000000000000',
+    updated_at                   timestamptz NOT NULL
+                                     DEFAULT clock_timestamp(),
+
+    CONSTRAINT building_accessibility_building_id
+        CHECK (octet_length(building_id) BETWEEN 1 AND 64),
+    CONSTRAINT building_accessibility_entrance_stair_info
+        CHECK (entrance_stair_info IN ('UNDEFINED', 'NONE', 'ONE',
+                                       'TWO_TO_FIVE', 'OVER_SIX')),
+    CONSTRAINT building_accessibility_entrance_stair_height_level
+        CHECK (entrance_stair_height_level IN ('HALF_THUMB', 'THUMB',
+                                               'OVER_THUMB')),
+    CONSTRAINT building_accessibility_elevator_stair_info
+        CHECK (elevator_stair_info IN ('UNDEFINED', 'NONE', 'ONE',
+                                       'TWO_TO_FIVE', 'OVER_SIX')),
+    CONSTRAINT building_accessibility_elevator_stair_height_level
+        CHECK (elevator_stair_height_level IN ('HALF_THUMB', 'THUMB',
+                                               'OVER_THUMB')),
+    CONSTRAINT building_accessibility_entrance_door_types
+        CHECK (entrance_door_types <@ ARRAY['None', 'Hinged', 'Sliding',
+                                            'Revolving', 'Automatic', 'ETC'])
+);
+
+
+-- hlc, event_id: of the contribution that gave the name; NULL while none did.
+
+CREATE TABLE scc.contributor (
+    id            text COLLATE "C" PRIMARY KEY,
+    display_name  text,
+    hlc           bigint,
+    event_id      uuid,
+    created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+
+    CONSTRAINT contributor_id CHECK (octet_length(id) BETWEEN 1 AND 64)
+);
+
+
+-- The unit of caching.  Kept by triggers on scc.place; counts are of places
+-- that are not closed; n_unknown: those without a level.  A cell's row stays
+-- when its last place goes, and ver only ever rises.
+
+CREATE TABLE scc.cell (
+    cell          bigint PRIMARY KEY
+                      CHECK (cell BETWEEN 0 AND 4294967295),
+    ver           bigint NOT NULL,
+    n             int NOT NULL,
+    n_registered  int NOT NULL,
+    n_unknown     int NOT NULL,
+    n_level0      int NOT NULL,
+    n_level1      int NOT NULL,
+    n_level2      int NOT NULL,
+    n_level3      int NOT NULL,
+    n_level4      int NOT NULL,
+    n_level5      int NOT NULL,
+    sum_lon       bigint NOT NULL,
+    sum_lat       bigint NOT NULL,
+    changed_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    changed_xid   xid8 NOT NULL DEFAULT pg_current_xact_id()
+) WITH (fillfactor = 70);
+
+CREATE INDEX cell_changed_xid ON scc.cell (changed_xid);
+
+
+-- Contributions that could not be applied, until somebody looks.
+
+CREATE TABLE scc.dead_letter (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id    uuid,
+    segment_id  uuid,
+    reason      text NOT NULL,
+    sqlstate    text COLLATE "C",
+    raw         bytea NOT NULL,
+    at          timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX dead_letter_event ON scc.dead_letter (event_id);
+
+
+-- Guards.  They stop the owner and superusers too: who means it, disables
+-- the trigger first, by name.
+
+CREATE FUNCTION scc.refuse() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% of %.%: refused, %', TG_OP, TG_TABLE_SCHEMA,
+        TG_TABLE_NAME, TG_ARGV[0]
+        USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+
+CREATE TRIGGER refuse
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON scc.contribution
+    FOR EACH STATEMENT EXECUTE FUNCTION scc.refuse(
+        'the ledger only grows; a correction is a new contribution');
+
+CREATE TRIGGER refuse
+    BEFORE DELETE OR TRUNCATE ON scc.identity
+    FOR EACH STATEMENT EXECUTE FUNCTION scc.refuse(
+        'a store keeps its identity for life');
+
+CREATE TRIGGER refuse
+    BEFORE DELETE OR TRUNCATE ON scc.cell
+    FOR EACH STATEMENT EXECUTE FUNCTION scc.refuse(
+        'cell versions must never fall');
+
+CREATE TRIGGER refuse_fall
+    BEFORE UPDATE ON scc.cell
+    FOR EACH ROW WHEN (NEW.ver < OLD.ver OR NEW.cell <> OLD.cell)
+    EXECUTE FUNCTION scc.refuse('cell versions must never fall');
+
+DO $$
+DECLARE
+    t text;
+BEGIN
+    FOREACH t IN ARRAY ARRAY['place', 'building', 'place_accessibility',
+                             'building_accessibility', 'contributor',
+                             'dead_letter', 'migration']
+    LOOP
+        EXECUTE format('CREATE TRIGGER refuse BEFORE TRUNCATE ON scc.%I '
+            'FOR EACH STATEMENT EXECUTE FUNCTION scc.refuse(%L)', t,
+            'nothing here is ever emptied; delete single rows if you must');
+    END LOOP;
+END
+$$;
+
+
+-- scc_app reads everything and changes nothing but through scc.apply().
+
+ALTER DEFAULT PRIVILEGES FOR ROLE scc_owner IN SCHEMA scc
+    GRANT SELECT ON TABLES TO scc_app;
+ALTER DEFAULT PRIVILEGES FOR ROLE scc_owner
+    REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
+GRANT SELECT ON ALL TABLES IN SCHEMA scc TO scc_app;
+GRANT INSERT ON scc.dead_letter TO scc_app;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA scc FROM PUBLIC;
+
+RESET ROLE;

@@ -1,0 +1,137 @@
+--
+-- Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+--
+-- What readers see: features of the map, and the page of one place.
+--
+
+SET ROLE scc_owner;
+
+
+CREATE VIEW scc.feature AS
+SELECT p.cell, p.id, p.name, p.category, p.address, p.lon_e7, p.lat_e7,
+    a.place_id IS NOT NULL AS registered,
+    a.is_first_floor, a.stair_info, a.stair_height_level, a.has_slope,
+    b.building_id IS NOT NULL AS building_registered,
+    b.has_slope AS building_has_slope,
+    b.has_elevator AS building_has_elevator,
+    b.entrance_stair_info AS building_entrance_stair_info,
+    b.elevator_stair_info AS building_elevator_stair_info
+FROM scc.place p
+LEFT JOIN scc.place_accessibility a ON a.place_id = p.id
+LEFT JOIN scc.building_accessibility b ON b.building_id = p.building_id
+WHERE NOT p.is_closed;
+
+
+CREATE FUNCTION scc.json_time(t timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+$$;
+
+CREATE FUNCTION scc.json_location(lon_e7 int, lat_e7 int) RETURNS json
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN lon_e7 IS NOT NULL AND lat_e7 IS NOT NULL
+        THEN ('{"lng":' || trim_scale(lon_e7::numeric / 10000000)
+              || ',"lat":' || trim_scale(lat_e7::numeric / 10000000)
+              || '}')::json END
+$$;
+
+
+-- One place with all that is known about it, as JSON text; NULL if there is
+-- no such place.
+
+CREATE FUNCTION scc.place_page(id text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT row_to_json(page)::text
+        FROM (
+            SELECT p.id, p.name, p.category, p.address,
+                scc.json_location(p.lon_e7, p.lat_e7) AS location,
+                p.level, 1 AS "levelVersion", p.is_closed AS "isClosed",
+                p.synthetic, p.source, p.extra, p.rev,
+                scc.json_time(p.updated_at) AS "updatedAt",
+
+                (SELECT row_to_json(x) FROM (
+                    SELECT a.is_first_floor AS "isFirstFloor",
+                        nullif(a.stair_info, 'UNDEFINED') AS "stairInfo",
+                        a.stair_height_level AS "stairHeightLevel",
+                        a.has_slope AS "hasSlope",
+                        a.floors,
+                        a.is_stair_only_option AS "isStairOnlyOption",
+                        a.entrance_door_types AS "entranceDoorTypes",
+                        a.image_urls AS "imageUrls",
+                        (SELECT row_to_json(y) FROM (
+                            SELECT a.contributor_id AS id,
+                                (SELECT c.display_name
+                                 FROM scc.contributor c
+                                 WHERE c.id = a.contributor_id) AS name
+                            WHERE a.contributor_id IS NOT NULL) y)
+                            AS contributor,
+                        scc.json_time(a.updated_at) AS "updatedAt"
+                    FROM scc.place_accessibility a
+                    WHERE a.place_id = p.id) x) AS accessibility,
+
+                (SELECT row_to_json(x) FROM (
+                    SELECT g.id, g.name, g.address,
+                        scc.json_location(g.lon_e7, g.lat_e7) AS location
+                    FROM scc.building g
+                    WHERE g.id = p.building_id) x) AS building,
+
+                (SELECT row_to_json(x) FROM (
+                    SELECT nullif(b.entrance_stair_info, 'UNDEFINED')
+                            AS "entranceStairInfo",
+                        b.entrance_stair_height_level
+                            AS "entranceStairHeightLevel",
+                        b.entrance_door_types AS "entranceDoorTypes",
+                        b.has_slope AS "hasSlope",
+                        b.has_elevator AS "hasElevator",
+                        nullif(b.elevator_stair_info, 'UNDEFINED')
+                            AS "elevatorStairInfo",
+                        b.elevator_stair_height_level
+                            AS "elevatorStairHeightLevel",
+                        b.image_urls AS "imageUrls",
+                        (SELECT row_to_json(y) FROM (
+                            SELECT b.contributor_id AS id,
+                                (SELECT c.display_name
+                                 FROM scc.contributor c
+                                 WHERE c.id = b.contributor_id) AS name
+                            WHERE b.contributor_id IS NOT NULL) y)
+                            AS contributor,
+                        scc.json_time(b.updated_at) AS "updatedAt"
+                    FROM scc.building_accessibility b
+                    WHERE b.building_id = p.building_id) x)
+                    AS "buildingAccessibility",
+
+                (SELECT coalesce(json_agg(row_to_json(x)), '[]') FROM (
+                    SELECT o.id, (SELECT c.display_name
+                                  FROM scc.contributor c
+                                  WHERE c.id = o.id) AS name
+                    FROM (SELECT DISTINCT ON (e.contributor_id)
+                              e.contributor_id AS id, e.hlc, e.event_id
+                          FROM (SELECT l.contributor_id, l.hlc, l.event_id
+                                FROM scc.contribution l
+                                WHERE l.target = p.id
+                                    AND l.kind = 'place_accessibility'
+                                UNION ALL
+                                SELECT l.contributor_id, l.hlc, l.event_id
+                                FROM scc.contribution l
+                                WHERE l.target = p.building_id
+                                    AND l.kind = 'building_accessibility') e
+                          ORDER BY e.contributor_id, e.hlc, e.event_id) o
+                    ORDER BY o.hlc, o.event_id) x) AS contributors
+
+            FROM scc.place p
+            WHERE p.id = place_page.id COLLATE "C") page);
+END
+$$;
+
+
+GRANT SELECT ON scc.feature TO scc_app;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA scc FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION scc.place_page(text), scc.json_time(timestamptz),
+    scc.json_location(int, int) TO scc_app;
+
+RESET ROLE;
