@@ -184,6 +184,8 @@ def test_versions_beyond_32_bits(redis):
                                   args=[t, LEASE_MS, blob(LEASE, 0, 0)]) == 1
         assert scripts["fill"](keys=[KEY], args=[t, blob(VAL, 1, ver - 1),
                                                  60000]) == 0
+        assert scripts["acquire"](keys=[KEY],
+                                  args=[t, LEASE_MS, blob(LEASE, 0, 0)]) == 1
         assert scripts["fill"](keys=[KEY], args=[t, blob(VAL, 1, ver),
                                                  60000]) == 1
         assert read_blob(redis.r.get(KEY)).ver == ver

@@ -1,0 +1,636 @@
+"""The cache equals the store, whatever happens between them.
+
+Writers change rows by hand, readers hammer, entries are evicted at random,
+servers freeze and restart; then, after quiet, every fresh cell in Redis and
+every answer must be what the tables say.
+"""
+
+import random
+import threading
+import time
+from urllib.parse import quote
+
+import psycopg2
+import pytest
+
+import places
+from servers import Nginx, Postgres, Redis, sccctl, wait_until
+from store import differences, load_sample, snapshot
+
+PLACES = 3000
+SEED = 1105
+BOUND = 2.0             # P6: seconds at p99 while all parts are up
+
+
+@pytest.fixture(scope="module")
+def pg():
+    with Postgres() as server:
+        sccctl("init", pg=server)
+        load_sample(server, PLACES, SEED)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with Redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def nginx(pg, redis):
+    with Nginx(pg, redis, workers=2,
+               location="scc_limit 100 5000;") as server:
+        yield server
+
+
+def area(truth):
+    """The cells' rectangle that holds most places, as (x0, x1, y0, y1)."""
+    cells = [c for c, (_, f) in truth.items() if f]
+    xs = sorted(c >> 16 for c in cells)
+    ys = sorted(c & 65535 for c in cells)
+    return xs[0], xs[-1], ys[0], ys[-1]
+
+
+def ask_cells(client, cells):
+    """{cell: features} asked cell by cell, in rows of up to 100."""
+    out = {}
+    for c in cells:
+        x, y = c >> 16, c & 65535
+        a = client.get(f"/v1/cells/16/{x}-{x}/{y}-{y}.json")
+        assert a.status == 200, a
+        out[c] = a.json()["features"]
+    return out
+
+
+class Writer(threading.Thread):
+    """Changes rows by hand until told to stop."""
+
+    def __init__(self, pg, seed, stop, outage=False):
+        super().__init__()
+        self.pg, self.rng, self.halt = pg, random.Random(seed), stop
+        self.outage = outage        # the store may be away meanwhile
+        self.name = f"w{seed}"
+        self.made = 0
+        self.done = 0
+        self.error = None
+
+    def run(self):
+        c = None
+        try:
+            while not self.halt.is_set():
+                try:
+                    if c is None:
+                        c = self.pg.connect()
+                    with c, c.cursor() as cur:
+                        for _ in range(self.rng.choice((1, 1, 1, 3))):
+                            self.change(cur)
+                        if self.rng.random() < .2:
+                            # a commit long after its rows were read
+                            self.halt.wait(self.rng.random() / 20)
+                        self.done += 1
+                except (psycopg2.OperationalError,
+                        psycopg2.InterfaceError) as e:
+                    if isinstance(e, (
+                            psycopg2.errors.DeadlockDetected,
+                            psycopg2.errors.SerializationFailure)):
+                        continue
+                    if not self.outage:
+                        raise
+                    c = None
+                    self.halt.wait(.05)
+        except Exception as e:
+            self.error = e
+        finally:
+            if c is not None:
+                c.close()
+
+    def change(self, cur):
+        rng = self.rng
+        some = "(SELECT id FROM scc.place ORDER BY id OFFSET %s LIMIT %s)"
+        at = (rng.randrange(PLACES - 300), rng.choice((1, 1, 1, 5, 40)))
+        kind = rng.randrange(9)
+        if kind == 0:                       # often into another cell
+            cur.execute("UPDATE scc.place SET lon_e7 = lon_e7 + %s, "
+                        f"lat_e7 = lat_e7 + %s WHERE id IN {some}",
+                        (rng.randint(-60000, 60000),
+                         rng.randint(-40000, 40000), *at))
+        elif kind == 1:
+            cur.execute("UPDATE scc.place SET name = %s, category = %s "
+                        f"WHERE id IN {some}",
+                        (f"이름 {rng.random()} \"'<&>",
+                         rng.choice(("CAFE", None, "약국")), *at))
+        elif kind in (2, 3):
+            cur.execute("UPDATE scc.place_accessibility SET stair_info = %s,"
+                        " has_slope = %s, is_first_floor = %s "
+                        f"WHERE place_id IN {some}",
+                        (rng.choice(("UNDEFINED", "NONE", "ONE",
+                                     "TWO_TO_FIVE", "OVER_SIX")),
+                         rng.choice((True, False, None)),
+                         rng.choice((True, False, None)), *at))
+        elif kind == 4:
+            cur.execute("UPDATE scc.building_accessibility SET "
+                        "has_elevator = %s, elevator_stair_info = %s "
+                        "WHERE building_id IN (SELECT building_id FROM "
+                        f"scc.place WHERE id IN {some})",
+                        (rng.choice((True, False, None)),
+                         rng.choice(("UNDEFINED", "NONE", "ONE")), *at))
+        elif kind == 5:
+            cur.execute("UPDATE scc.place SET is_closed = NOT is_closed "
+                        f"WHERE id IN {some}", at)
+        elif kind == 6:
+            cur.execute("DELETE FROM scc.place WHERE id LIKE 'new-%%' AND "
+                        f"id IN {some}", (PLACES - 300, 400))
+        elif kind == 7:
+            cur.execute("INSERT INTO scc.place_accessibility (place_id, "
+                        f"stair_info) SELECT id, 'NONE' FROM scc.place "
+                        f"WHERE id IN {some} ON CONFLICT DO NOTHING", at)
+        else:
+            self.made += 1
+            cur.execute("INSERT INTO scc.place (id, name, lon_e7, lat_e7) "
+                        "SELECT 'new-' || %s || '-' || id, 'new', "
+                        "lon_e7 + 7, lat_e7 - 7 FROM scc.place "
+                        f"WHERE id IN {some} AND length(id) < 40",
+                        (f"{self.name}-{self.made}", *at))
+
+
+class Reader(threading.Thread):
+    """Asks for views around places until told to stop.
+
+    Answers must be whole: 200, or, if the test allows it, 503.
+    """
+
+    def __init__(self, nginx, spots, seed, stop, allow=(200,)):
+        super().__init__()
+        self.nginx, self.spots, self.halt = nginx, spots, stop
+        self.rng = random.Random(seed)
+        self.allow = allow
+        self.count = {}
+        self.layers = {}
+        self.error = None
+
+    def run(self):
+        rng = self.rng
+        try:
+            with self.nginx.client() as c:
+                while not self.halt.is_set():
+                    x, y = rng.choice(self.spots)
+                    k = rng.randrange(10)
+                    if k < 5:
+                        w, s = x / 1e7 - .006, y / 1e7 - .004
+                        a = c.get(f"/v1/places?bbox={w:.7f},{s:.7f},"
+                                  f"{w + .012:.7f},{s + .008:.7f}")
+                    elif k < 8:
+                        cell = places.cell(x, y)
+                        cx, cy = cell >> 16, cell & 65535
+                        n = rng.randrange(4)
+                        a = c.get(f"/v1/cells/16/{cx}-{cx + n}/"
+                                  f"{cy}-{cy + n}.json")
+                    else:
+                        cell = places.cell(x, y)
+                        a = c.get(f"/v1/tiles/15/{cell >> 17}/"
+                                  f"{(cell & 65535) >> 1}.json")
+                    self.count[a.status] = self.count.get(a.status, 0) + 1
+                    layer = a.headers.get("cache-status", "")
+                    self.layers[layer] = self.layers.get(layer, 0) + 1
+                    assert a.status in self.allow, a
+                    if a.status == 200:
+                        doc = a.json()
+                        assert len(doc["features"]) == doc["numberReturned"]
+        except Exception as e:
+            self.error = e
+
+
+def quiet(pg, redis, nginx, limit=6):
+    """Waits until Redis equals the store; then asks for all of it."""
+    last = []
+
+    def coherent():
+        last[:] = differences(pg, redis)
+        return not last
+    try:
+        wait_until(coherent, limit, "the cache to equal the store", .2)
+    except AssertionError as e:
+        raise AssertionError(str(e) + ":\n" + "\n".join(last[:5]))
+    truth = snapshot(pg)
+    with nginx.client() as c:
+        got = ask_cells(c, truth)
+    for cell, (_, features) in truth.items():
+        assert got[cell] == features, f"cell {cell >> 16}/{cell & 65535}"
+    assert differences(pg, redis) == []
+    assert pg.query("SELECT count(*) FROM scc.cell_drift") == [(0,)]
+    return len(truth)
+
+
+def hammer(pg, redis, nginx, seconds, disturb=None, allow=(200,),
+           outage=False):
+    truth = snapshot(pg)
+    spots = [(round(f["geometry"]["coordinates"][0] * 1e7),
+              round(f["geometry"]["coordinates"][1] * 1e7))
+             for _, fs in truth.values() for f in fs]
+    stop = threading.Event()
+    writers = [Writer(pg, i, stop, outage) for i in range(2)]
+    readers = [Reader(nginx, spots, i, stop, allow) for i in range(3)]
+    evicted = [0]
+
+    def evict():
+        rng = random.Random(SEED)
+        c = redis.client()
+        while not stop.wait(.003):
+            try:
+                key = c.randomkey()
+                if key is not None and rng.random() < .8:
+                    evicted[0] += c.delete(key)
+            except Exception:
+                c = redis.client()
+
+    threads = [*writers, *readers, threading.Thread(target=evict)]
+    for t in threads:
+        t.start()
+    end = time.monotonic() + seconds
+    try:
+        if disturb is not None:
+            disturb()
+        while time.monotonic() < end and not any(
+                t.error for t in writers + readers):
+            stop.wait(.05)
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+    for t in writers + readers:
+        if t.error is not None:
+            raise t.error
+    statuses = {}
+    for r in readers:
+        for k, v in r.count.items():
+            statuses[k] = statuses.get(k, 0) + v
+    return (f"{sum(w.done for w in writers)} transactions, "
+            f"{sum(statuses.values())} reads {statuses}, "
+            f"{evicted[0]} evictions")
+
+
+def test_readers_writers_evictions(pg, redis, nginx, figure):
+    text = hammer(pg, redis, nginx, 12)
+    n = quiet(pg, redis, nginx)
+    figure("coherence", f"{text}: after quiet all of {n} cells equal")
+
+
+def test_redis_frozen_while_rows_change(pg, redis, nginx, figure):
+    def freeze():
+        for _ in range(3):
+            redis.sigstop()
+            time.sleep(.7)
+            redis.sigcont()
+            time.sleep(.3)
+    text = hammer(pg, redis, nginx, 4, freeze)
+    n = quiet(pg, redis, nginx, 10)
+    figure("coherence, Redis freezes", f"{text}: {n} cells equal")
+
+
+def test_redis_killed_while_rows_change(pg, redis, nginx, figure):
+    def kill():
+        for _ in range(3):
+            redis.kill()
+            time.sleep(.3)
+            redis.start()
+            time.sleep(.7)
+    text = hammer(pg, redis, nginx, 4, kill)
+    n = quiet(pg, redis, nginx, 10)
+    figure("coherence, Redis dies", f"{text}: {n} cells equal")
+
+
+def test_store_killed_while_rows_change(pg, redis, nginx, figure):
+    def kill():
+        for _ in range(2):
+            pg.kill()
+            time.sleep(.3)
+            pg.start()
+            time.sleep(.5)
+    text = hammer(pg, redis, nginx, 4, kill, allow=(200, 503), outage=True)
+    n = quiet(pg, redis, nginx, 15)
+    figure("coherence, PostgreSQL dies", f"{text}: {n} cells equal")
+
+
+def test_reloads_while_rows_change(pg, redis, nginx, figure):
+    def reload():
+        for _ in range(5):
+            nginx.reload(wait_old=False)
+            time.sleep(.2)
+    text = hammer(pg, redis, nginx, 4, reload)
+    n = quiet(pg, redis, nginx)
+    figure("coherence, reloads", f"{text}: {n} cells equal")
+
+
+# -- freshness ---------------------------------------------------------------
+
+
+def pick(pg, n, seed=1):
+    """Some open places."""
+    rows = pg.query("SELECT id, lon_e7, lat_e7, name FROM scc.place "
+                    "WHERE NOT is_closed AND id NOT LIKE 'new-%' "
+                    "ORDER BY id")
+    return random.Random(seed).sample(rows, n)
+
+
+def cell_path(lon, lat):
+    c = places.cell(lon, lat)
+    x, y = c >> 16, c & 65535
+    return f"/v1/cells/16/{x}-{x}/{y}-{y}.json"
+
+
+def names(answer):
+    return {f["id"]: f["properties"]["name"]
+            for f in answer.json()["features"]}
+
+
+def seen_after(client, path, test, limit=10):
+    """Seconds until an answer passes the test."""
+    began = time.monotonic()
+    wait_until(lambda: test(client.get(path)), limit,
+               f"the change to be visible in {path}", .004)
+    return time.monotonic() - began
+
+
+def summary(times):
+    t = sorted(times)
+    return (f"n={len(t)} median {t[len(t) // 2] * 1000:.0f} ms, p99 "
+            f"{p99(t) * 1000:.0f} ms, worst {t[-1] * 1000:.0f} ms")
+
+
+def p99(times):
+    t = sorted(times)
+    return t[min(len(t) - 1, int(len(t) * .99))]
+
+
+def test_freshness_of_cells(pg, redis, nginx, figure):
+    times = []
+    with nginx.client() as c:
+        for i, (ident, lon, lat, _) in enumerate(pick(pg, 60)):
+            path = cell_path(lon, lat)
+            c.get(path)
+            a = c.get(path)
+            assert "hit" in a.headers["cache-status"], a
+            name = f"changed by hand {i}"
+            sql = f"UPDATE scc.place SET name = '{name}' WHERE id = "
+            if i < 5:
+                pg.psql(sql + "'" + ident.replace("'", "''") + "'")
+            else:
+                pg.query(sql + "%s", (ident,))
+            times.append(seen_after(
+                c, path, lambda a: names(a).get(ident) == name))
+    figure("freshness of a view", summary(times))
+    assert p99(times) <= BOUND
+
+
+def test_freshness_of_places(pg, redis, nginx, figure):
+    times = []
+    with nginx.client() as c:
+        for i, (ident, _, _, _) in enumerate(pick(pg, 50, 2)):
+            path = "/v1/places/" + quote(ident, safe="")
+            c.get(path)
+            a = c.get(path)
+            assert a.status == 200, a
+            name = f"한 장소 {i}"
+            pg.query("UPDATE scc.place SET name = %s WHERE id = %s",
+                     (name, ident))
+            times.append(seen_after(
+                c, path, lambda a: a.status == 200
+                and a.json()["name"] == name))
+    figure("freshness of a place", summary(times))
+    assert p99(times) <= BOUND
+
+
+def test_freshness_under_load(pg, redis, nginx, figure):
+    times = []
+
+    def trials():
+        with nginx.client() as c:
+            for i, (ident, lon, lat, _) in enumerate(pick(pg, 50, 3)):
+                pg.query("UPDATE scc.place SET address = %s WHERE id = %s",
+                         (f"under load {i}", ident))
+                # writers may move or close it meanwhile: ask by id
+                path = "/v1/places/" + quote(ident, safe="")
+                times.append(seen_after(
+                    c, path, lambda a: a.json()["address"]
+                    == f"under load {i}"))
+    hammer(pg, redis, nginx, 0, trials)
+    figure("freshness under load", summary(times))
+    assert p99(times) <= BOUND
+    quiet(pg, redis, nginx)
+
+
+def test_place_moves_to_another_cell(pg, redis, nginx):
+    with nginx.client() as c:
+        for ident, lon, lat, _ in pick(pg, 10, 4):
+            old, new = cell_path(lon, lat), cell_path(lon + 200000, lat)
+            for path in (old, new, old, new):
+                c.get(path)
+            pg.query("UPDATE scc.place SET lon_e7 = lon_e7 + 200000 "
+                     "WHERE id = %s", (ident,))
+            seen_after(c, old, lambda a: ident not in a.ids(), BOUND)
+            seen_after(c, new, lambda a: ident in a.ids(), BOUND)
+
+
+def test_place_appears_where_nothing_was(pg, redis, nginx):
+    """A cell without places is a real entry; its first place is seen."""
+    for i in range(5):
+        lon, lat = 1290000000 + i * 300000, 350000000
+        path = cell_path(lon, lat)
+        assert nginx.get(path).ids() == []
+        a = nginx.get(path)
+        assert a.ids() == [] and "hit" in a.headers["cache-status"]
+        pg.psql("INSERT INTO scc.place (id, name, lon_e7, lat_e7) VALUES "
+                f"('alone/{i}', '혼자', {lon}, {lat})")
+        with nginx.client() as c:
+            seen_after(c, path, lambda a: a.ids() == [f"alone/{i}"], BOUND)
+            pg.psql(f"DELETE FROM scc.place WHERE id = 'alone/{i}'")
+            seen_after(c, path, lambda a: a.ids() == [], BOUND)
+
+
+def test_place_that_appears_and_goes(pg, redis, nginx):
+    """404 only while the store says so."""
+    for i in range(5):
+        path = f"/v1/places/born-{i}"
+        assert nginx.get(path).status == 404
+        assert nginx.get(path).status == 404
+        pg.psql("INSERT INTO scc.place (id, name, lon_e7, lat_e7) VALUES "
+                f"('born-{i}', 'x', 1269999999, 375000000)")
+        with nginx.client() as c:
+            seen_after(c, path, lambda a: a.status == 200, BOUND)
+            pg.psql(f"DELETE FROM scc.place WHERE id = 'born-{i}'")
+            seen_after(c, path, lambda a: a.status == 404, BOUND)
+
+
+def test_page_of_a_closed_place(pg, redis, nginx):
+    ident, lon, lat, _ = pick(pg, 1, 5)[0]
+    path = "/v1/places/" + quote(ident, safe="")
+    with nginx.client() as c:
+        pg.query("UPDATE scc.place SET is_closed = true WHERE id = %s",
+                 (ident,))
+        seen_after(c, path, lambda a: a.status == 200
+                   and a.json()["isClosed"] is True, BOUND)
+        seen_after(c, cell_path(lon, lat),
+                   lambda a: ident not in a.ids(), BOUND)
+        for i in range(3):
+            c.get(path)
+            pg.query("UPDATE scc.place SET name = %s WHERE id = %s",
+                     (f"closed {i}", ident))
+            seen_after(c, path, lambda a: a.json()["name"] == f"closed {i}",
+                       BOUND)
+        # it moves while closed, then opens where it is now
+        pg.query("UPDATE scc.place SET lon_e7 = lon_e7 + 300000 "
+                 "WHERE id = %s", (ident,))
+        pg.query("UPDATE scc.place SET is_closed = false WHERE id = %s",
+                 (ident,))
+        seen_after(c, cell_path(lon + 300000, lat),
+                   lambda a: ident in a.ids(), BOUND)
+        seen_after(c, path, lambda a: a.json()["isClosed"] is False, BOUND)
+
+
+def test_page_after_its_contributor_is_renamed(pg, redis, nginx):
+    rows = pg.query(
+        "SELECT a.place_id, a.contributor_id FROM scc.place_accessibility a "
+        "JOIN scc.place p ON p.id = a.place_id JOIN scc.contributor c "
+        "ON c.id = a.contributor_id ORDER BY 1 LIMIT 3")
+    assert rows, "the sample has no contributor"
+    with nginx.client() as c:
+        for ident, who in rows:
+            path = "/v1/places/" + quote(ident, safe="")
+            c.get(path)
+            c.get(path)
+            pg.query("UPDATE scc.contributor SET display_name = %s "
+                     "WHERE id = %s", ("새 이름 " + ident, who))
+            seen_after(c, path, lambda a: a.json()["accessibility"][
+                "contributor"]["name"] == "새 이름 " + ident, BOUND)
+
+
+def test_page_after_its_building_changes(pg, redis, nginx):
+    ident, building = pg.query(
+        "SELECT p.id, p.building_id FROM scc.place p JOIN scc.building b "
+        "ON b.id = p.building_id ORDER BY 1 LIMIT 1")[0]
+    path = "/v1/places/" + quote(ident, safe="")
+    with nginx.client() as c:
+        c.get(path)
+        pg.query("UPDATE scc.building SET name = '새 건물' WHERE id = %s",
+                 (building,))
+        seen_after(c, path, lambda a: a.json()["building"]["name"]
+                   == "새 건물", BOUND)
+
+
+# -- what a feed could miss --------------------------------------------------
+
+
+def test_commit_long_after_others(pg, redis, nginx):
+    """A transaction that began before many others and ends after them."""
+    (a, lon, lat, _), *others = pick(pg, 30, 6)
+    path = cell_path(lon, lat)
+    c = pg.connect()
+    with c.cursor() as cur, nginx.client() as http:
+        # its id is older than those that follow; the row comes last, for
+        # writers take turns
+        cur.execute("SELECT pg_current_xact_id()")
+        for ident, *_ in others:
+            pg.query("UPDATE scc.place SET name = name || '.' "
+                     "WHERE id = %s", (ident,))
+        cur.execute("UPDATE scc.place SET name = 'late' WHERE id = %s", (a,))
+        # the feed has gone on meanwhile, several turns
+        time.sleep(1.2)
+        http.get(path)
+        assert "hit" in http.get(path).headers["cache-status"]
+        c.commit()
+        seen_after(http, path, lambda x: names(x).get(a) == "late", BOUND)
+    c.close()
+
+
+def test_rolled_back(pg, redis, nginx):
+    (a, lon, lat, name), = pick(pg, 1, 7)
+    path = cell_path(lon, lat)
+    c = pg.connect()
+    with c.cursor() as cur:
+        cur.execute("UPDATE scc.place SET name = 'never' WHERE id = %s",
+                    (a,))
+        for _ in range(20):
+            assert names(nginx.get(path))[a] == name
+        c.rollback()
+    c.close()
+    assert names(nginx.get(path))[a] == name
+
+
+def test_changed_while_nginx_was_down(pg, redis, nginx):
+    some = pick(pg, 20, 8)
+    with nginx.client() as c:
+        for _, lon, lat, _ in some:
+            c.get(cell_path(lon, lat))
+    nginx.stop()
+    for ident, *_ in some:
+        pg.query("UPDATE scc.place SET name = 'meanwhile' WHERE id = %s",
+                 (ident,))
+    nginx.start()
+    with nginx.client() as c:
+        for ident, lon, lat, _ in some:
+            seen_after(c, cell_path(lon, lat),
+                       lambda a: names(a).get(ident) == "meanwhile", 4)
+
+
+def test_changed_while_redis_was_out_of_reach(pg, redis, nginx):
+    """What Redis kept from before is corrected when it is back."""
+    some = pick(pg, 20, 9)
+    with nginx.client() as c:
+        for _, lon, lat, _ in some:
+            c.get(cell_path(lon, lat))
+        redis.sigstop()
+        try:
+            for ident, *_ in some:
+                pg.query("UPDATE scc.place SET name = 'frozen' "
+                         "WHERE id = %s", (ident,))
+            # longer than the feed's interval and every deadline
+            time.sleep(1.5)
+            for ident, lon, lat, _ in some:
+                assert names(c.get(cell_path(lon, lat)))[ident] == "frozen"
+        finally:
+            redis.sigcont()
+        began = time.monotonic()
+        for ident, lon, lat, _ in some:
+            seen_after(c, cell_path(lon, lat),
+                       lambda a: names(a).get(ident) == "frozen", 5)
+        assert time.monotonic() - began < 8
+    quiet(pg, redis, nginx)
+
+
+def test_two_hosts_share_one_cache(pg, redis, nginx):
+    with Nginx(pg, redis) as other, nginx.client() as c, \
+            other.client() as d:
+        for i, (ident, lon, lat, _) in enumerate(pick(pg, 10, 10)):
+            path = cell_path(lon, lat)
+            c.get(path)
+            assert "hit" in d.get(path).headers["cache-status"]
+            name = f"both {i}"
+            pg.query("UPDATE scc.place SET name = %s WHERE id = %s",
+                     (name, ident))
+            for client in (c, d):
+                seen_after(client, path,
+                           lambda a: names(a).get(ident) == name, BOUND)
+
+
+def test_cache_restored_from_an_old_dump(pg, redis, nginx):
+    """Redis comes back with entries from before a change."""
+    some = pick(pg, 10, 11)
+    with nginx.client() as c:
+        for _, lon, lat, _ in some:
+            c.get(cell_path(lon, lat))
+        redis.r.save()
+        for ident, lon, lat, _ in some:
+            pg.query("UPDATE scc.place SET name = 'newer' WHERE id = %s",
+                     (ident,))
+        for ident, lon, lat, _ in some:
+            seen_after(c, cell_path(lon, lat),
+                       lambda a: names(a).get(ident) == "newer", BOUND)
+        redis.kill()
+        redis.start()
+        assert redis.r.dbsize() > 0, "the dump was not read"
+        for ident, lon, lat, _ in some:
+            seen_after(c, cell_path(lon, lat),
+                       lambda a: names(a).get(ident) == "newer", 5)
+    quiet(pg, redis, nginx, 10)
+    redis.r.config_set("save", "")
+    redis.r.flushall()
