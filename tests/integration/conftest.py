@@ -7,7 +7,26 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from servers import Postgres, Redis, Nginx, sccctl       # noqa: E402
+from servers import (Nginx, Postgres, Redis, need_data,       # noqa: E402
+                     sccctl)
+
+REAL = ["seoul_places_A.csv.gz", "osm_pois_A.csv"]
+
+
+@pytest.fixture(scope="session")
+def real_store():
+    """Data directory of a stopped store with the real places in it, for
+    Postgres(template=...)."""
+    files = [need_data(name) for name in REAL]
+    with Postgres() as pg:
+        sccctl("init", pg=pg)
+        sccctl("import", *files, pg=pg)
+        c = pg.connect()
+        c.autocommit = True
+        c.cursor().execute("VACUUM ANALYZE")
+        c.close()
+    return pg.data
+
 
 @pytest.fixture(scope="module")
 def pg():

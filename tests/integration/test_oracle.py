@@ -7,7 +7,6 @@ the promised order, none twice: from a cold cache, a warm one, and without.
 """
 
 import math
-import os
 import random
 import threading
 import time
@@ -20,9 +19,10 @@ import pytest
 
 import places
 from places import cell_x, cell_y, decimal, tile_lat, tile_lon
-from servers import Nginx, Postgres, Redis, need_data, sccctl
+from conftest import REAL
+from servers import Nginx, Postgres, Redis, sccctl
+from store import load_sample
 
-FILES = ["seoul_places_A.csv.gz", "osm_pois_A.csv"]
 SEED = 20230501
 BOXES = {"cold": 3600, "warm": 4000, "off": 3600}
 THREADS = 4
@@ -35,7 +35,7 @@ class Oracle:
     def __init__(self, pg):
         self.pg = pg
         self.rows = places.in_order(
-            p for f in FILES for p in places.read_csv(f))
+            p for f in REAL for p in places.read_csv(f))
         self.rank = {p.id: i for i, p in enumerate(self.rows)}
         assert len(self.rank) == len(self.rows)
         pg.create_database("oracle")
@@ -315,26 +315,14 @@ def pages(client, path, limit=None, most=400):
 
 
 @pytest.fixture(scope="module")
-def pg():
-    with Postgres() as server:
-        sccctl("init", pg=server)
+def store(real_store):
+    with Postgres(template=real_store) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def oracle(pg):
-    return Oracle(pg)
-
-
-@pytest.fixture(scope="module")
-def store(pg, oracle):
-    sccctl("import", *[need_data(f) for f in FILES], pg=pg)
-    pg.query("SELECT 1")
-    c = pg.connect()
-    c.autocommit = True
-    c.cursor().execute("ANALYZE")
-    c.close()
-    return pg
+def oracle(store):
+    return Oracle(store)
 
 
 @pytest.fixture(scope="module")
@@ -565,10 +553,7 @@ def sample(redis):
     """A store with accessibility records: the generator's places."""
     with Postgres() as server:
         sccctl("init", pg=server)
-        made = os.path.join(server.dir, "sample.csv")
-        with open(made, "w") as f:
-            f.write(sccctl("sample", "--places", 8000, "--seed", 7).stdout)
-        sccctl("import", made, pg=server)
+        load_sample(server, 8000, 7)
         yield server
 
 
