@@ -1,0 +1,388 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_scc_cache.h"
+
+#include <sys/random.h>
+
+
+static ngx_int_t ngx_scc_cells_mget(ngx_scc_cells_t *job);
+static void ngx_scc_cells_mget_handler(void *data,
+    ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
+static ngx_int_t ngx_scc_cells_keep(ngx_scc_cells_t *job,
+    ngx_scc_redis_reply_t *reply);
+static ngx_int_t ngx_scc_cells_miss(ngx_scc_cells_t *job);
+static ngx_int_t ngx_scc_cells_result(ngx_scc_cells_t *job);
+static ngx_int_t ngx_scc_cells_copy(ngx_pool_t *pool, ngx_str_t *bytes,
+    scc_str_t *copy);
+
+
+ngx_scc_cache_t *
+ngx_scc_cache_create(ngx_cycle_t *cycle, ngx_scc_cache_conf_t *conf,
+    ngx_scc_redis_pool_t *redis, ngx_scc_pg_pool_t *pg)
+{
+    ngx_scc_cache_t  *cache;
+
+    cache = ngx_pcalloc(cycle->pool, sizeof(ngx_scc_cache_t));
+    if (cache == NULL) {
+        return NULL;
+    }
+
+    cache->conf = conf;
+    cache->redis = redis;
+    cache->pg = pg;
+    cache->log = cycle->log;
+
+    if (getrandom(&cache->token, sizeof(cache->token), 0)
+        != sizeof(cache->token))
+    {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
+                      "scc: getrandom() failed");
+        return NULL;
+    }
+
+    ngx_rbtree_init(&cache->flights, &cache->sentinel,
+                    ngx_rbtree_insert_value);
+
+    scc_blob_builder_init(&cache->builder);
+
+    ngx_scc_lease_init(cache);
+
+    if (redis != NULL && ngx_scc_lease_register(cache) != NGX_OK) {
+        return NULL;
+    }
+
+    return cache;
+}
+
+
+void
+ngx_scc_cache_destroy(ngx_scc_cache_t *cache)
+{
+    scc_blob_builder_free(&cache->builder);
+}
+
+
+ngx_int_t
+ngx_scc_cells_get(ngx_scc_cells_t *job)
+{
+    ngx_uint_t  i;
+
+    job->cells = ngx_pcalloc(job->pool, job->n * sizeof(scc_view_cell_t));
+    job->have = ngx_pcalloc(job->pool, job->n);
+
+    if (job->cells == NULL || job->have == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < job->n; i++) {
+        job->cells[i].key = job->keys[i];
+    }
+
+    if (job->cache->redis != NULL
+        && ngx_scc_redis_ready(job->cache->redis)
+        && ngx_scc_cells_mget(job) == NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    job->bypass = 1;
+
+    return ngx_scc_cells_miss(job);
+}
+
+
+void
+ngx_scc_cells_cancel(ngx_scc_cells_t *job)
+{
+    ngx_uint_t  i;
+
+    if (job->call != NULL) {
+        ngx_scc_redis_cancel(job->call);
+        job->call = NULL;
+    }
+
+    if (job->waits == NULL) {
+        return;
+    }
+
+    for (i = 0; i < job->n; i++) {
+        if (job->waits[i].waiting) {
+            ngx_scc_fill_leave(&job->waits[i]);
+        }
+
+        if (job->waits[i].fill != NULL) {
+            ngx_scc_fill_unpin(job->waits[i].fill);
+            job->waits[i].fill = NULL;
+        }
+    }
+
+    job->waits = NULL;
+}
+
+
+u_char *
+ngx_scc_cache_key(ngx_scc_cache_t *cache, u_char *p, uint32_t key)
+{
+    return ngx_sprintf(p, "scc:c:%ui:%uD:%uD", cache->conf->generation,
+                       scc_cell_key_x(key), scc_cell_key_y(key));
+}
+
+
+u_char *
+ngx_scc_cache_ttl(ngx_scc_cache_t *cache, u_char *p)
+{
+    uint64_t  msec;
+
+    /* entries that were filled together must not expire together */
+
+    msec = (uint64_t) cache->conf->ttl * 800;
+    msec += (uint64_t) ngx_random() % ((uint64_t) cache->conf->ttl * 400 + 1);
+
+    return ngx_sprintf(p, "%uL", msec);
+}
+
+
+void
+ngx_scc_cells_deliver(ngx_scc_wait_t *wait, const scc_blob_t *blob,
+    ngx_uint_t from_store)
+{
+    ngx_int_t         rc;
+    ngx_scc_cells_t  *job;
+
+    job = wait->job;
+
+    if (blob == NULL) {
+        job->failed++;
+
+    } else {
+        job->cells[wait->i].blob = *blob;
+        job->have[wait->i] = 1;
+
+        if (from_store) {
+            job->filled++;
+
+        } else {
+            job->hits++;
+        }
+    }
+
+    if (--job->waiting != 0) {
+        return;
+    }
+
+    rc = ngx_scc_cells_result(job);
+
+    job->handler(job, rc);
+}
+
+
+static ngx_int_t
+ngx_scc_cells_mget(ngx_scc_cells_t *job)
+{
+    u_char      *p;
+    ngx_str_t   *argv;
+    ngx_uint_t   i;
+
+    argv = ngx_palloc(job->pool, (job->n + 1) * sizeof(ngx_str_t));
+    p = ngx_pnalloc(job->pool, job->n * NGX_SCC_CACHE_KEY_LEN);
+
+    if (argv == NULL || p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&argv[0], "MGET");
+
+    for (i = 0; i < job->n; i++) {
+        argv[i + 1].data = p;
+        p = ngx_scc_cache_key(job->cache, p, job->keys[i]);
+        argv[i + 1].len = p - argv[i + 1].data;
+    }
+
+    job->call = ngx_scc_redis_command(job->cache->redis, job->n + 1, argv, 0,
+                                      ngx_scc_cells_mget_handler, job);
+
+    return (job->call != NULL) ? NGX_OK : NGX_DECLINED;
+}
+
+
+static void
+ngx_scc_cells_mget_handler(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_cells_t *job = data;
+
+    ngx_int_t        rc;
+    ngx_str_t        bytes;
+    scc_str_t        s;
+    ngx_uint_t       i;
+    scc_blob_t       blob;
+
+    ngx_scc_redis_reply_t  *element;
+
+    job->call = NULL;
+
+    if (status != NGX_SCC_REDIS_OK
+        || ngx_scc_reply_type(reply) != NGX_SCC_REPLY_ARRAY
+        || ngx_scc_reply_elements(reply) != job->n)
+    {
+        if (status == NGX_SCC_REDIS_OK
+            && ngx_scc_reply_type(reply) == NGX_SCC_REPLY_ERROR)
+        {
+            bytes = ngx_scc_reply_str(reply);
+            ngx_log_error(NGX_LOG_WARN, job->log, 0,
+                          "scc: redis refused to read cells: \"%V\"; "
+                          "reading from the store", &bytes);
+        }
+
+        job->bypass = 1;
+        goto miss;
+    }
+
+    for (i = 0; i < job->n; i++) {
+        element = ngx_scc_reply_element(reply, i);
+
+        if (ngx_scc_reply_type(element) != NGX_SCC_REPLY_STRING) {
+            continue;
+        }
+
+        bytes = ngx_scc_reply_str(element);
+
+        s.len = bytes.len;
+        s.data = bytes.data;
+
+        if (scc_blob_open(s, &blob) != SCC_OK || !blob.body) {
+            continue;
+        }
+
+        if (blob.state == SCC_BLOB_VAL) {
+            job->cells[i].blob = blob;
+            job->have[i] = 1;
+            job->hits++;
+            continue;
+        }
+
+        if (job->old == NULL) {
+            job->old = ngx_pcalloc(job->pool, job->n * sizeof(scc_str_t));
+            if (job->old == NULL) {
+                continue;
+            }
+        }
+
+        (void) ngx_scc_cells_copy(job->pool, &bytes, &job->old[i]);
+    }
+
+    if (job->hits == job->n) {
+        job->handler(job, NGX_OK);
+        return;
+    }
+
+    if (ngx_scc_cells_keep(job, reply) != NGX_OK) {
+        job->handler(job, NGX_ERROR);
+        return;
+    }
+
+miss:
+
+    rc = ngx_scc_cells_miss(job);
+
+    if (rc != NGX_AGAIN) {
+        job->handler(job, rc);
+    }
+}
+
+
+/* The reply goes away before the job is done: its cells move to the pool. */
+
+static ngx_int_t
+ngx_scc_cells_keep(ngx_scc_cells_t *job, ngx_scc_redis_reply_t *reply)
+{
+    ngx_str_t   bytes;
+    scc_str_t   copy;
+    ngx_uint_t  i;
+
+    for (i = 0; i < job->n; i++) {
+        if (!job->have[i]) {
+            continue;
+        }
+
+        bytes = ngx_scc_reply_str(ngx_scc_reply_element(reply, i));
+
+        if (ngx_scc_cells_copy(job->pool, &bytes, &copy) != NGX_OK
+            || scc_blob_open(copy, &job->cells[i].blob) != SCC_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_scc_cells_miss(ngx_scc_cells_t *job)
+{
+    job->waits = ngx_pcalloc(job->pool, job->n * sizeof(ngx_scc_wait_t));
+    if (job->waits == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_scc_fill_cells(job);
+
+    return (job->waiting != 0) ? NGX_AGAIN : ngx_scc_cells_result(job);
+}
+
+
+/* All that could come has come: old copies stand in for what failed. */
+
+static ngx_int_t
+ngx_scc_cells_result(ngx_scc_cells_t *job)
+{
+    ngx_uint_t  i;
+
+    if (job->failed == 0) {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < job->n; i++) {
+        if (job->have[i]) {
+            continue;
+        }
+
+        if (job->old == NULL || job->old[i].data == NULL
+            || scc_blob_open(job->old[i], &job->cells[i].blob) != SCC_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        job->have[i] = 1;
+        job->stale++;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_scc_cells_copy(ngx_pool_t *pool, ngx_str_t *bytes, scc_str_t *copy)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(pool, bytes->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, bytes->data, bytes->len);
+
+    copy->len = bytes->len;
+    copy->data = p;
+
+    return NGX_OK;
+}

@@ -1,0 +1,165 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#ifndef _NGX_SCC_CACHE_H_INCLUDED_
+#define _NGX_SCC_CACHE_H_INCLUDED_
+
+
+#include "ngx_scc_redis.h"
+#include "ngx_scc_pg.h"
+#include "scc_view.h"
+
+
+/*
+ * "Give me these cells": from Redis, or from the store with Redis filled on
+ * the way (README.md).  One ngx_scc_cache_t per process, on its cycle.
+ */
+
+typedef struct {
+    ngx_uint_t               generation;
+    ngx_msec_t               lease_time;
+    ngx_msec_t               lease_wait;
+    time_t                   ttl;           /* seconds, +-20 % per entry */
+} ngx_scc_cache_conf_t;
+
+
+typedef struct {
+    ngx_scc_redis_script_t   lease;
+    ngx_scc_redis_script_t   fill;
+    ngx_scc_redis_script_t   change;
+    ngx_scc_redis_script_t   release;
+} ngx_scc_lease_scripts_t;
+
+
+typedef struct {
+    ngx_scc_cache_conf_t    *conf;
+    ngx_scc_redis_pool_t    *redis;         /* NULL: there is no cache */
+    ngx_scc_pg_pool_t       *pg;
+    ngx_log_t               *log;
+
+    ngx_scc_lease_scripts_t  scripts;
+    u_char                   blank[SCC_BLOB_HEADER];
+    uint64_t                 token;         /* of the next lease */
+
+    ngx_rbtree_t             flights;       /* cells being filled, by key */
+    ngx_rbtree_node_t        sentinel;
+
+    scc_blob_builder_t       builder;
+} ngx_scc_cache_t;
+
+
+/* redis may be NULL; pg must not.  NULL if out of memory. */
+ngx_scc_cache_t *ngx_scc_cache_create(ngx_cycle_t *cycle,
+    ngx_scc_cache_conf_t *conf, ngx_scc_redis_pool_t *redis,
+    ngx_scc_pg_pool_t *pg);
+void ngx_scc_cache_destroy(ngx_scc_cache_t *cache);
+
+
+/*
+ * A job: one request's cells.  The caller fills in the first part, on its
+ * own pool, with keys ascending and each once.
+ */
+
+typedef struct ngx_scc_cells_s   ngx_scc_cells_t;
+typedef struct ngx_scc_flight_s  ngx_scc_flight_t;
+typedef struct ngx_scc_fill_s    ngx_scc_fill_t;
+
+/* rc: NGX_OK, or NGX_ERROR: a cell has no copy anywhere.  The cells and
+   their bytes are valid only inside the handler, which may end the
+   request. */
+typedef void (*ngx_scc_cells_pt)(ngx_scc_cells_t *job, ngx_int_t rc);
+
+
+typedef struct {
+    ngx_queue_t              queue;         /* in the flight's waits */
+    ngx_scc_cells_t         *job;
+    ngx_scc_fill_t          *fill;          /* pinned once delivered */
+    ngx_uint_t               i;
+    unsigned                 waiting:1;
+} ngx_scc_wait_t;
+
+
+struct ngx_scc_cells_s {
+    ngx_scc_cache_t         *cache;
+    ngx_pool_t              *pool;
+    ngx_log_t               *log;
+    const uint32_t          *keys;
+    ngx_uint_t               n;
+    ngx_scc_cells_pt         handler;
+    void                    *data;
+
+    /* the result */
+    scc_view_cell_t         *cells;         /* n, in the order of keys */
+    ngx_uint_t               hits;          /* fresh in Redis */
+    ngx_uint_t               filled;        /* read from the store */
+    ngx_uint_t               stale;         /* old copies, store silent */
+    unsigned                 bypass:1;      /* Redis was not usable */
+
+    /* private */
+    ngx_scc_redis_call_t    *call;
+    ngx_scc_wait_t          *waits;         /* n, or NULL */
+    scc_str_t               *old;           /* n stale copies, or NULL */
+    u_char                  *have;
+    ngx_uint_t               waiting;
+    ngx_uint_t               failed;
+};
+
+
+/*
+ * NGX_AGAIN: the handler will be called, once, unless the job is cancelled;
+ * otherwise the job is done with that rc and the handler is not called: the
+ * caller uses the cells, then calls ngx_scc_cells_cancel().
+ */
+ngx_int_t ngx_scc_cells_get(ngx_scc_cells_t *job);
+
+/* From the request's cleanup; lets go of everything, at any time. */
+void ngx_scc_cells_cancel(ngx_scc_cells_t *job);
+
+
+/* The key of a cell; p needs NGX_SCC_CACHE_KEY_LEN bytes. */
+#define NGX_SCC_CACHE_KEY_LEN  (sizeof("scc:c::65535:65535") + NGX_INT_T_LEN)
+u_char *ngx_scc_cache_key(ngx_scc_cache_t *cache, u_char *p, uint32_t key);
+
+/* An entry's life in milliseconds as text, with its jitter. */
+u_char *ngx_scc_cache_ttl(ngx_scc_cache_t *cache, u_char *p);
+
+/* The store's cell has this version: an older copy becomes STALE.  As
+   ngx_scc_redis_command(). */
+ngx_scc_redis_call_t *ngx_scc_cache_change(ngx_scc_cache_t *cache,
+    uint32_t key, uint64_t ver, ngx_scc_redis_handler_pt handler,
+    void *data);
+
+
+/* private to cache/ */
+
+typedef enum {
+    NGX_SCC_LEASE_BUSY = 0,
+    NGX_SCC_LEASE_GRANTED = 1,
+    NGX_SCC_LEASE_FILLED = 2,
+} ngx_scc_lease_t;
+
+void ngx_scc_lease_init(ngx_scc_cache_t *cache);
+ngx_int_t ngx_scc_lease_register(ngx_scc_cache_t *cache);
+ngx_scc_redis_call_t *ngx_scc_lease_acquire(ngx_scc_cache_t *cache,
+    uint32_t key, uint64_t token, ngx_scc_redis_handler_pt handler,
+    void *data);
+void ngx_scc_lease_fill(ngx_scc_cache_t *cache, uint32_t key,
+    uint64_t token, scc_str_t blob);
+void ngx_scc_lease_release(ngx_scc_cache_t *cache, uint32_t key,
+    uint64_t token);
+
+/* Attaches the job's missing cells to flights, starting a fill for those
+   that have none.  Counts job->waiting and job->failed. */
+void ngx_scc_fill_cells(ngx_scc_cells_t *job);
+void ngx_scc_fill_unpin(ngx_scc_fill_t *fill);
+void ngx_scc_fill_leave(ngx_scc_wait_t *wait);
+
+/* A waited-for cell has come (blob) or failed (NULL). */
+void ngx_scc_cells_deliver(ngx_scc_wait_t *wait, const scc_blob_t *blob,
+    ngx_uint_t from_store);
+
+
+#endif /* _NGX_SCC_CACHE_H_INCLUDED_ */

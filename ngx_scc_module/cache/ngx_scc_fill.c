@@ -1,0 +1,732 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "ngx_scc_cache.h"
+#include "ngx_scc_store.h"
+
+
+/*
+ * A fill brings cells that Redis did not have: it belongs to no request, so
+ * that a client who leaves takes nothing from the others.  Each of its
+ * cells is a flight, found by its key: a request that wants a cell in
+ * flight waits for it, so one process reads a cell once at a time.  The
+ * states of a flight are in README.md.
+ */
+
+typedef enum {
+    NGX_SCC_FLIGHT_LEASE = 0,       /* asked Redis for the lease */
+    NGX_SCC_FLIGHT_POLL,            /* somebody else fills it */
+    NGX_SCC_FLIGHT_READ,            /* is to be read from the store */
+    NGX_SCC_FLIGHT_READING,         /* the statement runs */
+    NGX_SCC_FLIGHT_DONE,
+} ngx_scc_flight_state_t;
+
+
+struct ngx_scc_flight_s {
+    ngx_rbtree_node_t         node;         /* must be first; key: cell */
+    ngx_queue_t               waits;
+    ngx_scc_fill_t           *fill;
+    ngx_scc_flight_state_t    state;
+    uint64_t                  token;        /* 0: nothing to fill */
+};
+
+
+struct ngx_scc_fill_s {
+    ngx_scc_cache_t          *cache;
+    ngx_pool_t               *pool;
+    ngx_uint_t                refs;
+
+    ngx_scc_flight_t         *flights;      /* keys ascending */
+    ngx_uint_t                n;
+    ngx_uint_t                left;         /* flights not DONE */
+
+    ngx_uint_t                leases;       /* lease replies to come */
+    ngx_uint_t                reading;      /* a statement is running */
+    ngx_uint_t                polling;      /* an MGET is running */
+    ngx_msec_t                poll_end;
+    ngx_event_t               poll;
+    ngx_connection_t          dumb;         /* for the timer's debug log */
+};
+
+
+#define NGX_SCC_POLL_STEP  5
+
+
+static ngx_scc_fill_t *ngx_scc_fill_create(ngx_scc_cache_t *cache,
+    ngx_uint_t n);
+static void ngx_scc_fill_start(ngx_scc_fill_t *fill);
+static void ngx_scc_fill_lease_handler(void *data,
+    ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
+static void ngx_scc_fill_go_on(ngx_scc_fill_t *fill);
+static void ngx_scc_fill_read(ngx_scc_fill_t *fill);
+static void ngx_scc_fill_read_handler(void *data,
+    ngx_scc_pg_status_t status, ngx_scc_pg_result_t *result);
+static void ngx_scc_fill_read_failed(ngx_scc_fill_t *fill);
+static ngx_int_t ngx_scc_fill_cell(ngx_scc_fill_t *fill,
+    ngx_scc_flight_t *flight, ngx_scc_pg_result_t *result, ngx_uint_t *row,
+    scc_str_t *bytes);
+static void ngx_scc_fill_poll(ngx_event_t *ev);
+static void ngx_scc_fill_poll_end(ngx_scc_fill_t *fill);
+static ngx_int_t ngx_scc_fill_poll_mget(ngx_scc_fill_t *fill);
+static void ngx_scc_fill_poll_handler(void *data,
+    ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
+static ngx_scc_flight_t *ngx_scc_flight_find(ngx_scc_cache_t *cache,
+    uint32_t key);
+static void ngx_scc_flight_done(ngx_scc_flight_t *flight,
+    const scc_blob_t *blob, ngx_uint_t from_store);
+static ngx_uint_t ngx_scc_fill_count(ngx_scc_fill_t *fill,
+    ngx_scc_flight_state_t state);
+static void *ngx_scc_fill_grow(void *ctx, void *old, size_t used,
+    size_t size);
+
+
+void
+ngx_scc_fill_cells(ngx_scc_cells_t *job)
+{
+    ngx_uint_t         i, n;
+    ngx_scc_fill_t    *fill;
+    ngx_scc_wait_t    *wait;
+    ngx_scc_flight_t  *flight;
+
+    n = 0;
+
+    for (i = 0; i < job->n; i++) {
+        if (job->have[i]) {
+            continue;
+        }
+
+        wait = &job->waits[i];
+        wait->job = job;
+        wait->i = i;
+
+        flight = ngx_scc_flight_find(job->cache, job->keys[i]);
+
+        if (flight == NULL) {
+            n++;
+            continue;
+        }
+
+        ngx_queue_insert_tail(&flight->waits, &wait->queue);
+        wait->waiting = 1;
+        job->waiting++;
+    }
+
+    if (n == 0) {
+        return;
+    }
+
+    /* while the store is known to be down, no lease is taken for nothing */
+
+    fill = ngx_scc_pg_ready(job->cache->pg)
+           ? ngx_scc_fill_create(job->cache, n) : NULL;
+
+    if (fill == NULL) {
+        job->failed += n;
+        return;
+    }
+
+    flight = fill->flights;
+
+    for (i = 0; i < job->n; i++) {
+        wait = &job->waits[i];
+
+        if (job->have[i] || wait->waiting) {
+            continue;
+        }
+
+        flight->node.key = job->keys[i];
+        flight->fill = fill;
+
+        ngx_queue_init(&flight->waits);
+        ngx_queue_insert_tail(&flight->waits, &wait->queue);
+        wait->waiting = 1;
+        job->waiting++;
+
+        ngx_rbtree_insert(&job->cache->flights, &flight->node);
+        flight++;
+    }
+
+    ngx_scc_fill_start(fill);
+}
+
+
+void
+ngx_scc_fill_leave(ngx_scc_wait_t *wait)
+{
+    ngx_queue_remove(&wait->queue);
+    wait->waiting = 0;
+}
+
+
+void
+ngx_scc_fill_unpin(ngx_scc_fill_t *fill)
+{
+    if (--fill->refs == 0) {
+        ngx_destroy_pool(fill->pool);
+    }
+}
+
+
+static ngx_scc_fill_t *
+ngx_scc_fill_create(ngx_scc_cache_t *cache, ngx_uint_t n)
+{
+    ngx_pool_t      *pool;
+    ngx_scc_fill_t  *fill;
+
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, cache->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    fill = ngx_pcalloc(pool, sizeof(ngx_scc_fill_t));
+    if (fill == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    fill->flights = ngx_pcalloc(pool, n * sizeof(ngx_scc_flight_t));
+    if (fill->flights == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    fill->cache = cache;
+    fill->pool = pool;
+    fill->refs = 1;
+    fill->n = n;
+    fill->left = n;
+
+    fill->dumb.fd = (ngx_socket_t) -1;
+    fill->poll.data = &fill->dumb;
+    fill->poll.log = cache->log;
+    fill->poll.handler = ngx_scc_fill_poll;
+
+    return fill;
+}
+
+
+/*
+ * Nothing here calls a waiting job at once: what fails at once is found by
+ * the timer, in a turn of the event loop of its own.
+ */
+
+static void
+ngx_scc_fill_start(ngx_scc_fill_t *fill)
+{
+    ngx_uint_t         i;
+    ngx_scc_cache_t   *cache;
+    ngx_scc_flight_t  *flight;
+
+    cache = fill->cache;
+
+    for (i = 0; i < fill->n; i++) {
+        flight = &fill->flights[i];
+
+        if (cache->redis != NULL) {
+            flight->token = cache->token++;
+
+            if (ngx_scc_lease_acquire(cache, (uint32_t) flight->node.key,
+                                      flight->token,
+                                      ngx_scc_fill_lease_handler, flight))
+            {
+                fill->leases++;
+                continue;
+            }
+
+            flight->token = 0;
+        }
+
+        flight->state = NGX_SCC_FLIGHT_READ;
+    }
+
+    if (fill->leases == 0) {
+        ngx_add_timer(&fill->poll, 0);
+    }
+}
+
+
+static void
+ngx_scc_fill_lease_handler(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_flight_t *flight = data;
+
+    ngx_scc_fill_t   *fill;
+
+    fill = flight->fill;
+
+    if (status == NGX_SCC_REDIS_OK
+        && ngx_scc_reply_type(reply) == NGX_SCC_REPLY_INTEGER)
+    {
+        switch (ngx_scc_reply_integer(reply)) {
+
+        case NGX_SCC_LEASE_GRANTED:
+            flight->state = NGX_SCC_FLIGHT_READ;
+            break;
+
+        default:            /* BUSY, FILLED */
+            flight->state = NGX_SCC_FLIGHT_POLL;
+            flight->token = 0;
+        }
+
+    } else {
+        flight->state = NGX_SCC_FLIGHT_READ;
+        flight->token = 0;
+    }
+
+    if (--fill->leases == 0) {
+        fill->poll_end = ngx_current_msec + fill->cache->conf->lease_wait;
+        ngx_scc_fill_go_on(fill);
+    }
+}
+
+
+/* May free the fill. */
+
+static void
+ngx_scc_fill_go_on(ngx_scc_fill_t *fill)
+{
+    if (!fill->reading && ngx_scc_fill_count(fill, NGX_SCC_FLIGHT_READ)) {
+        ngx_scc_fill_read(fill);
+    }
+
+    if (fill->left == 0) {
+        ngx_scc_fill_unpin(fill);
+        return;
+    }
+
+    if (!fill->polling && !fill->poll.timer_set
+        && ngx_scc_fill_count(fill, NGX_SCC_FLIGHT_POLL))
+    {
+        ngx_add_timer(&fill->poll, NGX_SCC_POLL_STEP);
+    }
+}
+
+
+static void
+ngx_scc_fill_read(ngx_scc_fill_t *fill)
+{
+    uint32_t             *keys;
+    ngx_str_t             cells;
+    ngx_uint_t            i, n;
+    ngx_scc_pg_status_t   status;
+
+    n = ngx_scc_fill_count(fill, NGX_SCC_FLIGHT_READ);
+
+    keys = ngx_palloc(fill->pool, n * sizeof(uint32_t));
+    cells.data = ngx_pnalloc(fill->pool, n * NGX_SCC_STORE_CELL_LEN + 2);
+
+    n = 0;
+
+    for (i = 0; i < fill->n; i++) {
+        if (fill->flights[i].state == NGX_SCC_FLIGHT_READ) {
+            fill->flights[i].state = NGX_SCC_FLIGHT_READING;
+
+            if (keys != NULL) {
+                keys[n++] = (uint32_t) fill->flights[i].node.key;
+            }
+        }
+    }
+
+    if (keys != NULL && cells.data != NULL) {
+        cells.len = ngx_scc_store_cells(cells.data, keys, n) - cells.data;
+
+        if (ngx_scc_pg_query(fill->cache->pg, &ngx_scc_store_fill, &cells,
+                             ngx_scc_fill_read_handler, fill, &status)
+            != NULL)
+        {
+            fill->reading = 1;
+            return;
+        }
+    }
+
+    ngx_scc_fill_read_failed(fill);
+}
+
+
+static void
+ngx_scc_fill_read_handler(void *data, ngx_scc_pg_status_t status,
+    ngx_scc_pg_result_t *result)
+{
+    ngx_scc_fill_t *fill = data;
+
+    ngx_uint_t          i, row;
+    scc_str_t           bytes;
+    scc_blob_t          blob;
+    ngx_scc_flight_t   *flight;
+
+    fill->reading = 0;
+
+    if (status == NGX_SCC_PG_FAILED) {
+        ngx_log_error(NGX_LOG_ERR, fill->cache->log, 0,
+                      "scc: the store refused to read cells, SQLSTATE %s; "
+                      "see the store's log", ngx_scc_pg_sqlstate(result));
+    }
+
+    if (status != NGX_SCC_PG_OK) {
+        ngx_scc_fill_read_failed(fill);
+        ngx_scc_fill_go_on(fill);
+        return;
+    }
+
+    row = 0;
+
+    for (i = 0; i < fill->n; i++) {
+        flight = &fill->flights[i];
+
+        if (flight->state != NGX_SCC_FLIGHT_READING) {
+            continue;
+        }
+
+        if (ngx_scc_fill_cell(fill, flight, result, &row, &bytes) != NGX_OK
+            || scc_blob_open(bytes, &blob) != SCC_OK)
+        {
+            ngx_scc_fill_read_failed(fill);
+            break;
+        }
+
+        if (flight->token) {
+            ngx_scc_lease_fill(fill->cache, (uint32_t) flight->node.key,
+                               flight->token, bytes);
+        }
+
+        ngx_scc_flight_done(flight, &blob, 1);
+    }
+
+    ngx_scc_fill_go_on(fill);
+}
+
+
+static void
+ngx_scc_fill_read_failed(ngx_scc_fill_t *fill)
+{
+    ngx_uint_t         i;
+    ngx_scc_flight_t  *flight;
+
+    for (i = 0; i < fill->n; i++) {
+        flight = &fill->flights[i];
+
+        if (flight->state != NGX_SCC_FLIGHT_READING) {
+            continue;
+        }
+
+        if (flight->token) {
+            ngx_scc_lease_release(fill->cache, (uint32_t) flight->node.key,
+                                  flight->token);
+        }
+
+        ngx_scc_flight_done(flight, NULL, 1);
+    }
+}
+
+
+/* The rows of one cell, the result's next, as a blob on the fill's pool. */
+
+static ngx_int_t
+ngx_scc_fill_cell(ngx_scc_fill_t *fill, ngx_scc_flight_t *flight,
+    ngx_scc_pg_result_t *result, ngx_uint_t *row, scc_str_t *bytes)
+{
+    uint32_t              cell;
+    uint64_t              key, ver;
+    ngx_int_t             rc;
+    scc_buf_t             out;
+    ngx_uint_t            rows;
+    scc_place_t           place;
+    scc_blob_builder_t   *bb;
+
+    bb = &fill->cache->builder;
+    rows = ngx_scc_pg_rows(result);
+    ver = 0;
+
+    scc_blob_begin(bb);
+
+    if (*row == rows
+        || ngx_scc_store_number(result, *row, 0, &key) != NGX_OK
+        || key != flight->node.key
+        || ngx_scc_store_number(result, *row, 1, &ver) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, fill->cache->log, 0,
+                      "scc: the store's answer lacks cell %ui",
+                      (ngx_uint_t) flight->node.key);
+        return NGX_ERROR;
+    }
+
+    for ( /* void */ ; *row < rows; (*row)++) {
+
+        if (ngx_scc_store_number(result, *row, 0, &key) != NGX_OK
+            || key != flight->node.key)
+        {
+            break;
+        }
+
+        rc = ngx_scc_store_place(result, *row, 2, &cell, &place,
+                                 fill->cache->log);
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
+        if (rc != NGX_OK || scc_blob_add(bb, &place) != SCC_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    scc_buf_init(&out, ngx_scc_fill_grow, fill->pool, SCC_BLOB_MAX);
+
+    if (scc_blob_finish(bb, ver, &out) != SCC_OK) {
+        return NGX_ERROR;
+    }
+
+    *bytes = scc_buf_get(&out);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_scc_fill_poll(ngx_event_t *ev)
+{
+    ngx_connection_t *dumb = ev->data;
+
+    ngx_scc_fill_t   *fill;
+
+    fill = (ngx_scc_fill_t *)
+               ((u_char *) dumb - offsetof(ngx_scc_fill_t, dumb));
+
+    if (ngx_scc_fill_count(fill, NGX_SCC_FLIGHT_POLL) == 0) {
+        ngx_scc_fill_go_on(fill);
+        return;
+    }
+
+    if ((ngx_msec_int_t) (ngx_current_msec - fill->poll_end) >= 0
+        || ngx_scc_fill_poll_mget(fill) != NGX_OK)
+    {
+        ngx_scc_fill_poll_end(fill);
+        ngx_scc_fill_go_on(fill);
+    }
+}
+
+
+/* Waited long enough: the rest is read without being filled. */
+
+static void
+ngx_scc_fill_poll_end(ngx_scc_fill_t *fill)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < fill->n; i++) {
+        if (fill->flights[i].state == NGX_SCC_FLIGHT_POLL) {
+            fill->flights[i].state = NGX_SCC_FLIGHT_READ;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_scc_fill_poll_mget(ngx_scc_fill_t *fill)
+{
+    u_char             *p;
+    ngx_str_t          *argv;
+    ngx_uint_t          i, n;
+    ngx_scc_cache_t    *cache;
+    ngx_scc_flight_t   *flight;
+
+    cache = fill->cache;
+    n = ngx_scc_fill_count(fill, NGX_SCC_FLIGHT_POLL);
+
+    argv = ngx_palloc(fill->pool, (n + 1) * sizeof(ngx_str_t));
+    p = ngx_pnalloc(fill->pool, n * NGX_SCC_CACHE_KEY_LEN);
+
+    if (argv == NULL || p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&argv[0], "MGET");
+    n = 1;
+
+    for (i = 0; i < fill->n; i++) {
+        flight = &fill->flights[i];
+
+        if (flight->state == NGX_SCC_FLIGHT_POLL) {
+            argv[n].data = p;
+            p = ngx_scc_cache_key(cache, p, (uint32_t) flight->node.key);
+            argv[n].len = p - argv[n].data;
+            n++;
+        }
+    }
+
+    if (ngx_scc_redis_command(cache->redis, n, argv, 0,
+                              ngx_scc_fill_poll_handler, fill)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    fill->polling = 1;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_scc_fill_poll_handler(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_fill_t *fill = data;
+
+    u_char                 *copy;
+    ngx_str_t               bytes;
+    scc_str_t               s;
+    ngx_uint_t              i, n;
+    scc_blob_t              blob;
+    ngx_scc_flight_t       *flight;
+    ngx_scc_redis_reply_t  *element;
+
+    fill->polling = 0;
+
+    if (status != NGX_SCC_REDIS_OK
+        || ngx_scc_reply_type(reply) != NGX_SCC_REPLY_ARRAY)
+    {
+        ngx_scc_fill_poll_end(fill);
+        ngx_scc_fill_go_on(fill);
+        return;
+    }
+
+    /* nothing leaves POLL while the command runs: the order is the same */
+
+    n = 0;
+
+    for (i = 0; i < fill->n; i++) {
+        flight = &fill->flights[i];
+
+        if (flight->state != NGX_SCC_FLIGHT_POLL
+            || n == ngx_scc_reply_elements(reply))
+        {
+            continue;
+        }
+
+        element = ngx_scc_reply_element(reply, n++);
+
+        if (ngx_scc_reply_type(element) != NGX_SCC_REPLY_STRING) {
+            continue;
+        }
+
+        bytes = ngx_scc_reply_str(element);
+
+        s.len = bytes.len;
+        s.data = bytes.data;
+
+        if (scc_blob_open(s, &blob) != SCC_OK
+            || blob.state != SCC_BLOB_VAL)
+        {
+            continue;
+        }
+
+        copy = ngx_pnalloc(fill->pool, s.len);
+        if (copy == NULL) {
+            continue;
+        }
+
+        ngx_memcpy(copy, s.data, s.len);
+        s.data = copy;
+
+        if (scc_blob_open(s, &blob) == SCC_OK) {
+            ngx_scc_flight_done(flight, &blob, 0);
+        }
+    }
+
+    ngx_scc_fill_go_on(fill);
+}
+
+
+static ngx_scc_flight_t *
+ngx_scc_flight_find(ngx_scc_cache_t *cache, uint32_t key)
+{
+    ngx_rbtree_node_t  *node;
+
+    node = cache->flights.root;
+
+    while (node != &cache->sentinel) {
+
+        if (key == node->key) {
+            return (ngx_scc_flight_t *) node;
+        }
+
+        node = (key < node->key) ? node->left : node->right;
+    }
+
+    return NULL;
+}
+
+
+/*
+ * Each waiting job is called.  A job that ends may run other requests that
+ * want the same cell: so the flight is gone before the first is called.
+ */
+
+static void
+ngx_scc_flight_done(ngx_scc_flight_t *flight, const scc_blob_t *blob,
+    ngx_uint_t from_store)
+{
+    ngx_queue_t     *q;
+    ngx_scc_fill_t  *fill;
+    ngx_scc_wait_t  *wait;
+
+    fill = flight->fill;
+
+    ngx_rbtree_delete(&fill->cache->flights, &flight->node);
+
+    flight->state = NGX_SCC_FLIGHT_DONE;
+    fill->left--;
+
+    while (!ngx_queue_empty(&flight->waits)) {
+        q = ngx_queue_head(&flight->waits);
+        wait = ngx_queue_data(q, ngx_scc_wait_t, queue);
+
+        ngx_scc_fill_leave(wait);
+
+        if (blob != NULL) {
+            wait->fill = fill;
+            fill->refs++;
+        }
+
+        ngx_scc_cells_deliver(wait, blob, from_store);
+    }
+}
+
+
+static ngx_uint_t
+ngx_scc_fill_count(ngx_scc_fill_t *fill, ngx_scc_flight_state_t state)
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < fill->n; i++) {
+        n += (fill->flights[i].state == state);
+    }
+
+    return n;
+}
+
+
+static void *
+ngx_scc_fill_grow(void *ctx, void *old, size_t used, size_t size)
+{
+    void  *p;
+
+    p = ngx_palloc(ctx, size);
+
+    if (p != NULL && used != 0) {
+        ngx_memcpy(p, old, used);
+    }
+
+    return p;
+}

@@ -1,0 +1,94 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include "ngx_scc_http.h"
+
+
+ngx_int_t
+ngx_scc_process_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
+{
+    smcf->pg_pool = ngx_scc_pg_pool_create(cycle, &smcf->pg);
+    if (smcf->pg_pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (smcf->redis.addr.sockaddr != NULL) {
+        smcf->redis_pool = ngx_scc_redis_pool_create(cycle, &smcf->redis);
+        if (smcf->redis_pool == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    smcf->cells = ngx_scc_cache_create(cycle, &smcf->cache, smcf->redis_pool,
+                                       smcf->pg_pool);
+
+    return (smcf->cells != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+void
+ngx_scc_process_end(ngx_scc_main_conf_t *smcf)
+{
+    if (smcf->redis_pool != NULL) {
+        ngx_scc_redis_pool_destroy(smcf->redis_pool);
+        smcf->redis_pool = NULL;
+    }
+
+    if (smcf->pg_pool != NULL) {
+        ngx_scc_pg_pool_destroy(smcf->pg_pool);
+        smcf->pg_pool = NULL;
+    }
+
+    if (smcf->cells != NULL) {
+        ngx_scc_cache_destroy(smcf->cells);
+        smcf->cells = NULL;
+    }
+}
+
+
+/*
+ * Called again whenever any path's manager is due: only the first call
+ * starts anything.  A failure is tried again after a second.
+ */
+
+ngx_msec_t
+ngx_scc_helper(void *data)
+{
+    ngx_scc_main_conf_t *smcf = data;
+
+    if (smcf->api && smcf->feed == NULL) {
+
+        if (smcf->cells == NULL
+            && ngx_scc_process_start((ngx_cycle_t *) ngx_cycle, smcf)
+               != NGX_OK)
+        {
+            ngx_scc_process_end(smcf);
+            return 1000;
+        }
+
+        if (ngx_scc_helper_start((ngx_cycle_t *) ngx_cycle, smcf)
+            != NGX_OK)
+        {
+            return 1000;
+        }
+    }
+
+    return 3600 * 1000;
+}
+
+
+ngx_int_t
+ngx_scc_helper_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
+{
+    if (smcf->redis_pool == NULL) {
+        return NGX_OK;          /* no cache: nobody to tell */
+    }
+
+    smcf->feed = ngx_scc_feed_create(cycle, smcf->cells,
+                                     smcf->feed_interval);
+
+    return (smcf->feed != NULL) ? NGX_OK : NGX_ERROR;
+}

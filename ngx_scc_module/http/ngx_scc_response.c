@@ -1,0 +1,265 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include "ngx_scc_http.h"
+
+
+static ngx_int_t ngx_scc_header(ngx_http_request_t *r, char *name,
+    const char *value);
+static ngx_int_t ngx_scc_common_headers(ngx_http_request_t *r,
+    ngx_scc_ctx_t *ctx);
+static ngx_int_t ngx_scc_output(ngx_http_request_t *r, ngx_str_t *type,
+    u_char *body, size_t len);
+static const char *ngx_scc_title(ngx_uint_t status);
+
+
+ngx_str_t  ngx_scc_type_geojson = ngx_string("application/geo+json");
+ngx_str_t  ngx_scc_type_json = ngx_string("application/json");
+
+static ngx_str_t  ngx_scc_type_problem =
+    ngx_string("application/problem+json");
+
+
+ngx_int_t
+ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
+    u_char *body, size_t len)
+{
+    r->headers_out.status = NGX_HTTP_OK;
+
+    if (ngx_scc_common_headers(r, ctx) != NGX_OK
+        || (ctx->status == NGX_SCC_CACHE_STALE
+            && ngx_scc_header(r, "Cache-Control", "no-store") != NGX_OK))
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_scc_output(r, type, body, len);
+}
+
+
+/* RFC 9457.  detail is plain text; parameter, if there is one, is what the
+   client wrote. */
+
+ngx_int_t
+ngx_scc_problem(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_uint_t status,
+    const char *detail, scc_str_t *parameter)
+{
+    scc_buf_t  b;
+    scc_str_t  s;
+
+    scc_buf_init(&b, ngx_scc_pool_grow, r->pool, 0);
+
+    scc_buf_text(&b, "{\"type\":\"about:blank\",\"title\":\"");
+    scc_buf_text(&b, ngx_scc_title(status));
+    scc_buf_text(&b, "\",\"status\":");
+    scc_buf_uint(&b, status);
+    scc_buf_text(&b, ",\"detail\":");
+
+    s.data = (const uint8_t *) detail;
+    s.len = ngx_strlen(detail);
+    scc_buf_json(&b, s);
+
+    if (parameter != NULL) {
+        scc_buf_text(&b, ",\"parameter\":");
+        scc_buf_json(&b, *parameter);
+    }
+
+    scc_buf_text(&b, "}\n");
+
+    if (b.error) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = status;
+
+    if (ngx_scc_common_headers(r, ctx) != NGX_OK
+        || ngx_scc_header(r, "Cache-Control", "no-store") != NGX_OK
+        || (status == NGX_HTTP_NOT_ALLOWED
+            && ngx_scc_header(r, "Allow", "GET, HEAD") != NGX_OK))
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_scc_output(r, &ngx_scc_type_problem, b.start, b.used);
+}
+
+
+ngx_int_t
+ngx_scc_unavailable(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+{
+    u_char  text[NGX_INT_T_LEN + 1];
+
+    ctx->status = NGX_SCC_CACHE_ERROR;
+
+    *ngx_sprintf(text, "%d", NGX_SCC_RETRY_AFTER) = '\0';
+
+    if (ngx_scc_header(r, "Retry-After", (char *) text) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_scc_problem(r, ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                           "neither the cache nor the store can answer now; "
+                           "nothing is lost, try again after Retry-After "
+                           "seconds", NULL);
+}
+
+
+void *
+ngx_scc_pool_grow(void *pool, void *old, size_t used, size_t size)
+{
+    void  *p;
+
+    p = ngx_pnalloc(pool, size);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    if (old != NULL) {
+        ngx_memcpy(p, old, used);
+        (void) ngx_pfree(pool, old);
+    }
+
+    return p;
+}
+
+
+static ngx_int_t
+ngx_scc_header(ngx_http_request_t *r, char *name, const char *value)
+{
+    size_t            len;
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    h->key.len = ngx_strlen(name);
+    h->key.data = (u_char *) name;
+
+    len = ngx_strlen(value);
+
+    h->value.len = len;
+    h->value.data = ngx_pnalloc(r->pool, len + 1);
+    if (h->value.data == NULL) {
+        h->hash = 0;
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(h->value.data, value, len + 1);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_scc_common_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+{
+    const char  *cache;
+
+    switch (ctx->status) {
+
+    case NGX_SCC_CACHE_HIT:
+        cache = "scc; hit; detail=redis";
+        break;
+
+    case NGX_SCC_CACHE_MISS:
+        cache = ctx->partial ? "scc; fwd=partial; stored; detail=pg"
+                             : "scc; fwd=miss; stored; detail=pg";
+        break;
+
+    case NGX_SCC_CACHE_STALE:
+        cache = "scc; hit; ttl=-1; detail=redis-stale";
+        break;
+
+    case NGX_SCC_CACHE_PG:
+    case NGX_SCC_CACHE_WIDE:
+        cache = "scc; fwd=bypass; detail=pg";
+        break;
+
+    default:
+        cache = NULL;
+    }
+
+    if (cache != NULL && ngx_scc_header(r, "Cache-Status", cache) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_scc_header(r, "Access-Control-Allow-Origin", "*") != NGX_OK
+        || ngx_scc_header(r, "Access-Control-Expose-Headers", "Cache-Status")
+           != NGX_OK
+        || ngx_scc_header(r, "X-Content-Type-Options", "nosniff") != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_scc_output(ngx_http_request_t *r, ngx_str_t *type, u_char *body,
+    size_t len)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_type_lowcase = NULL;
+    r->headers_out.content_length_n = len;
+
+    ngx_http_clear_accept_ranges(r);
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = body;
+    b->last = body + len;
+    b->memory = 1;
+    b->last_buf = (r == r->main);
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+static const char *
+ngx_scc_title(ngx_uint_t status)
+{
+    switch (status) {
+
+    case NGX_HTTP_BAD_REQUEST:
+        return "Bad Request";
+
+    case NGX_HTTP_NOT_FOUND:
+        return "Not Found";
+
+    case NGX_HTTP_NOT_ALLOWED:
+        return "Method Not Allowed";
+
+    default:
+        return "Service Unavailable";
+    }
+}

@@ -1,0 +1,145 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include "ngx_scc_http.h"
+
+
+static ngx_int_t ngx_scc_tilejson_base(ngx_http_request_t *r,
+    ngx_str_t *base);
+
+
+/* TileJSON 3.0.0; needs no backend. */
+
+ngx_int_t
+ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+{
+    scc_buf_t            b;
+    scc_str_t            s;
+    ngx_str_t            base;
+    ngx_scc_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_scc_module);
+
+    if (ngx_scc_tilejson_base(r, &base) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    scc_buf_init(&b, ngx_scc_pool_grow, r->pool, 0);
+
+    scc_buf_text(&b, "{\"tilejson\":\"3.0.0\",\"name\":\"Stair map\","
+                     "\"version\":\"1.0.0\",\"scheme\":\"xyz\",\"tiles\":[");
+
+    s.data = base.data;
+    s.len = ngx_sprintf(base.data + base.len, "tiles/{z}/{x}/{y}.json")
+            - base.data;
+
+    scc_buf_json(&b, s);
+
+    scc_buf_text(&b, "],\"minzoom\":13,\"maxzoom\":16,\"bounds\":[");
+
+    s.len = slcf->bounds.len;
+    s.data = slcf->bounds.data;
+
+    scc_buf_str(&b, s);
+    scc_buf_byte(&b, ']');
+
+    if (slcf->attribution.len != 0) {
+        scc_buf_text(&b, ",\"attribution\":");
+
+        s.len = slcf->attribution.len;
+        s.data = slcf->attribution.data;
+
+        scc_buf_json(&b, s);
+    }
+
+    scc_buf_text(&b,
+        ",\"vector_layers\":[{\"id\":\"places\","
+        "\"description\":\"Places and whether a wheelchair can get in; "
+        "null is unknown\",\"minzoom\":13,\"maxzoom\":16,\"fields\":{"
+        "\"name\":\"String\",\"category\":\"String\","
+        "\"address\":\"String\","
+        "\"level\":\"Number: access level 0 (no obstacle) to 5, or null\","
+        "\"registered\":\"Boolean: an accessibility record exists\","
+        "\"stairInfo\":\"String: NONE, ONE, TWO_TO_FIVE, OVER_SIX\","
+        "\"stairHeightLevel\":\"String: HALF_THUMB, THUMB, OVER_THUMB\","
+        "\"hasSlope\":\"Boolean\",\"isFirstFloor\":\"Boolean\","
+        "\"buildingRegistered\":\"Boolean\","
+        "\"buildingEntranceStairInfo\":\"String: as stairInfo\","
+        "\"buildingHasSlope\":\"Boolean\","
+        "\"buildingHasElevator\":\"Boolean\","
+        "\"buildingElevatorStairInfo\":\"String: as stairInfo\"}}]}");
+
+    if (b.error) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_scc_send(r, ctx, &ngx_scc_type_json, b.start, b.used);
+}
+
+
+/*
+ * scc_base_url, or what the client wrote: scheme, Host and the location's
+ * prefix.  With room for the tiles' template behind it.
+ */
+
+static ngx_int_t
+ngx_scc_tilejson_base(ngx_http_request_t *r, ngx_str_t *base)
+{
+    u_char                    *p;
+    size_t                     len;
+    ngx_str_t                  url, host;
+    ngx_scc_loc_conf_t        *slcf;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_scc_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ngx_str_null(&url);
+
+    if (slcf->base_url != NULL
+        && ngx_http_complex_value(r, slcf->base_url, &url) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    host = (r->headers_in.host != NULL) ? r->headers_in.host->value
+                                        : r->headers_in.server;
+
+    len = sizeof("https://") + url.len + host.len + clcf->name.len
+          + sizeof("/tiles/{z}/{x}/{y}.json");
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    base->data = p;
+
+    if (url.len != 0) {
+        p = ngx_cpymem(p, url.data, url.len);
+
+    } else {
+#if (NGX_HTTP_SSL)
+        if (r->connection->ssl) {
+            p = ngx_cpymem(p, "https://", sizeof("https://") - 1);
+        } else
+#endif
+        {
+            p = ngx_cpymem(p, "http://", sizeof("http://") - 1);
+        }
+
+        p = ngx_cpymem(p, host.data, host.len);
+        p = ngx_cpymem(p, clcf->name.data, clcf->name.len);
+    }
+
+    if (p == base->data || p[-1] != '/') {
+        *p++ = '/';
+    }
+
+    base->len = p - base->data;
+
+    return NGX_OK;
+}

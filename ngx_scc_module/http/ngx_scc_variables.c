@@ -1,0 +1,151 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include "ngx_scc_http.h"
+
+
+static ngx_int_t ngx_scc_variable_cache_status(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_scc_variable_route(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_scc_variable_number(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_scc_variable_set(ngx_http_variable_value_t *v,
+    ngx_str_t *value);
+
+
+static ngx_http_variable_t  ngx_scc_vars[] = {
+
+    { ngx_string("scc_cache_status"), NULL,
+      ngx_scc_variable_cache_status, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("scc_route"), NULL,
+      ngx_scc_variable_route, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("scc_cells"), NULL,
+      ngx_scc_variable_number, offsetof(ngx_scc_ctx_t, n_cells),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("scc_features"), NULL,
+      ngx_scc_variable_number, offsetof(ngx_scc_ctx_t, n_features),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+static ngx_str_t  ngx_scc_cache_statuses[] = {
+    ngx_null_string,                    /* NGX_SCC_CACHE_NONE */
+    ngx_string("HIT"),
+    ngx_string("MISS"),
+    ngx_string("STALE"),
+    ngx_string("PG"),
+    ngx_string("WIDE"),
+    ngx_string("ERROR"),
+};
+
+
+static ngx_str_t  ngx_scc_routes[] = {
+    ngx_null_string,                    /* SCC_ROUTE_NONE */
+    ngx_string("places"),
+    ngx_string("place"),
+    ngx_string("cells"),
+    ngx_string("tilejson"),
+    ngx_string("tile"),
+};
+
+
+ngx_int_t
+ngx_scc_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_scc_vars; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_scc_variable_cache_status(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_scc_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_scc_module);
+
+    return ngx_scc_variable_set(v, (ctx != NULL)
+                                   ? &ngx_scc_cache_statuses[ctx->status]
+                                   : &ngx_scc_cache_statuses[0]);
+}
+
+
+static ngx_int_t
+ngx_scc_variable_route(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    ngx_scc_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_scc_module);
+
+    return ngx_scc_variable_set(v, (ctx != NULL)
+                                   ? &ngx_scc_routes[ctx->query.route]
+                                   : &ngx_scc_routes[0]);
+}
+
+
+static ngx_int_t
+ngx_scc_variable_number(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char         *p;
+    ngx_str_t       value;
+    ngx_scc_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_scc_module);
+
+    ngx_str_null(&value);
+
+    if (ctx != NULL && ctx->status != NGX_SCC_CACHE_NONE) {
+        p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.data = p;
+        value.len = ngx_sprintf(p, "%ui",
+                                *(ngx_uint_t *) ((u_char *) ctx + data))
+                    - p;
+    }
+
+    return ngx_scc_variable_set(v, &value);
+}
+
+
+static ngx_int_t
+ngx_scc_variable_set(ngx_http_variable_value_t *v, ngx_str_t *value)
+{
+    if (value->len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->len = value->len;
+    v->data = value->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}

@@ -1,0 +1,429 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_scc_store.h"
+
+
+#define NGX_SCC_STORE_PLACE                                                   \
+    "f.cell, f.id, f.name, f.category, f.address, f.lon_e7, f.lat_e7, "       \
+    "f.registered, f.is_first_floor, f.stair_info, f.stair_height_level, "    \
+    "f.has_slope, f.building_registered, f.building_has_slope, "              \
+    "f.building_has_elevator, f.building_entrance_stair_info, "               \
+    "f.building_elevator_stair_info"
+
+
+static ngx_int_t ngx_scc_store_e7(ngx_str_t *text, int32_t *e7);
+static ngx_int_t ngx_scc_store_tri(ngx_scc_pg_result_t *res, ngx_uint_t row,
+    ngx_uint_t column, scc_tri_t *tri);
+static scc_str_t ngx_scc_store_text(ngx_scc_pg_result_t *res, ngx_uint_t row,
+    ngx_uint_t column);
+static ngx_int_t ngx_scc_store_stair(ngx_scc_pg_result_t *res,
+    ngx_uint_t row, ngx_uint_t column, scc_stair_t *stair);
+static void ngx_scc_store_null(ngx_str_t *value);
+static ngx_int_t ngx_scc_store_int(ngx_pool_t *pool, ngx_str_t *value,
+    int64_t n);
+
+
+const ngx_scc_pg_stmt_t  ngx_scc_store_fill = {
+    "scc_fill_1",
+    "SELECT k.cell, coalesce(c.ver, 0), " NGX_SCC_STORE_PLACE
+    " FROM unnest($1::bigint[]) AS k(cell)"
+    " LEFT JOIN scc.cell c ON c.cell = k.cell"
+    " LEFT JOIN scc.feature f ON f.cell = k.cell"
+    " ORDER BY k.cell, f.id",
+    1
+};
+
+
+/*
+ * The cells that the box touches and that hold anything are walked in
+ * order, so that a page costs its own rows however large the store is.
+ * Counting takes a cell's own number where the cell lies inside the box.
+ */
+
+const ngx_scc_pg_stmt_t  ngx_scc_store_wide = {
+    "scc_wide_1",
+    "WITH range AS MATERIALIZED ("
+        "SELECT c.cell, c.n,"
+        " (c.cell >> 16 > $1::bigint AND c.cell >> 16 < $2::bigint"
+          " OR c.cell >> 16 > $3::bigint AND c.cell >> 16 < $4::bigint)"
+        " AND c.cell & 65535 > $5::bigint AND c.cell & 65535 < $6::bigint"
+        " AS inside"
+        " FROM scc.cell c WHERE c.n > 0"
+        " AND (c.cell >> 16 BETWEEN $1 AND $2"
+          " OR c.cell >> 16 BETWEEN $3 AND $4)"
+        " AND c.cell & 65535 BETWEEN $5 AND $6"
+    "), page AS MATERIALIZED ("
+        "SELECT f.* FROM "
+        "(SELECT cell FROM range WHERE cell >= $13::bigint ORDER BY cell) r"
+        " CROSS JOIN LATERAL ("
+            "SELECT * FROM scc.feature g WHERE g.cell = r.cell"
+            " AND (g.lon_e7 BETWEEN $7::int AND $8::int"
+              " OR g.lon_e7 BETWEEN $9::int AND $10::int)"
+            " AND g.lat_e7 BETWEEN $11::int AND $12::int"
+            " AND (g.cell > $13 OR g.id > $14::text)"
+            " AND ($15::int IS NULL OR g.level <= $15)"
+            " AND ($16::boolean IS NULL OR g.registered = $16)"
+            " AND ($17::boolean IS NULL OR g.has_slope = $17)"
+            " AND ($18::text IS NULL OR g.category = $18)"
+            " ORDER BY g.id"
+        ") f ORDER BY f.cell, f.id LIMIT $19::int"
+    "), total AS ("
+        "SELECT CASE WHEN $15 IS NULL AND $16 IS NULL AND $17 IS NULL"
+        " AND $18 IS NULL THEN (SELECT coalesce(sum(CASE WHEN r.inside"
+            " THEN r.n ELSE ("
+                "SELECT count(*) FROM scc.place p WHERE p.cell = r.cell"
+                " AND NOT p.is_closed"
+                " AND (p.lon_e7 BETWEEN $7 AND $8"
+                  " OR p.lon_e7 BETWEEN $9 AND $10)"
+                " AND p.lat_e7 BETWEEN $11 AND $12"
+            ") END), 0)::bigint FROM range r) END AS matched"
+    ")"
+    " SELECT t.matched, " NGX_SCC_STORE_PLACE
+    " FROM total t LEFT JOIN page f ON true"
+    " ORDER BY f.cell, f.id",
+    NGX_SCC_STORE_WIDE_PARAMS
+};
+
+
+const ngx_scc_pg_stmt_t  ngx_scc_store_page = {
+    "scc_page_1",
+    "SELECT p.cell, coalesce(c.ver, 0), scc.place_page(p.id)"
+    " FROM scc.place p LEFT JOIN scc.cell c ON c.cell = p.cell"
+    " WHERE p.id = $1::text",
+    1
+};
+
+
+/*
+ * Every transaction before the snapshot's oldest running one has ended and
+ * was seen; so the next call loses nothing by beginning there, however long
+ * a transaction ran before it committed.
+ */
+
+const ngx_scc_pg_stmt_t  ngx_scc_store_changed = {
+    "scc_changed_1",
+    "SELECT i.store_uuid::text || '/' || i.epoch || '/'"
+    " || s.system_identifier,"
+    " pg_snapshot_xmin(pg_current_snapshot())::text, c.cell, c.ver"
+    " FROM scc.identity i CROSS JOIN pg_control_system() s"
+    " LEFT JOIN scc.cell c ON c.changed_xid >= $1::text::xid8",
+    1
+};
+
+
+ngx_int_t
+ngx_scc_store_place(ngx_scc_pg_result_t *res, ngx_uint_t row,
+    ngx_uint_t column, uint32_t *cell, scc_place_t *place, ngx_log_t *log)
+{
+    uint64_t   n;
+    ngx_str_t  text;
+    scc_str_t  height;
+
+    if (ngx_scc_pg_value(res, row, column, &text) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memzero(place, sizeof(scc_place_t));
+
+    if (ngx_scc_store_number(res, row, column, &n) != NGX_OK
+        || n > NGX_MAX_UINT32_VALUE)
+    {
+        goto invalid;
+    }
+
+    *cell = (uint32_t) n;
+
+    place->id = ngx_scc_store_text(res, row, column + 1);
+    place->name = ngx_scc_store_text(res, row, column + 2);
+    place->category = ngx_scc_store_text(res, row, column + 3);
+    place->address = ngx_scc_store_text(res, row, column + 4);
+
+    if (place->id.len == 0 || place->id.len > SCC_ID_MAX
+        || ngx_scc_pg_value(res, row, column + 5, &text) != NGX_OK
+        || ngx_scc_store_e7(&text, &place->lon) != NGX_OK
+        || ngx_scc_pg_value(res, row, column + 6, &text) != NGX_OK
+        || ngx_scc_store_e7(&text, &place->lat) != NGX_OK)
+    {
+        goto invalid;
+    }
+
+    if (ngx_scc_pg_value(res, row, column + 7, &text) != NGX_OK) {
+        goto invalid;
+    }
+
+    place->registered = (text.data[0] == 't');
+
+    if (ngx_scc_pg_value(res, row, column + 12, &text) != NGX_OK) {
+        goto invalid;
+    }
+
+    place->building_registered = (text.data[0] == 't');
+
+    height = ngx_scc_store_text(res, row, column + 10);
+
+    if (scc_height_parse(height, &place->height) != SCC_OK
+        || ngx_scc_store_tri(res, row, column + 8, &place->first_floor)
+           != NGX_OK
+        || ngx_scc_store_stair(res, row, column + 9, &place->stair)
+           != NGX_OK
+        || ngx_scc_store_tri(res, row, column + 11, &place->slope) != NGX_OK
+        || ngx_scc_store_tri(res, row, column + 13, &place->building_slope)
+           != NGX_OK
+        || ngx_scc_store_tri(res, row, column + 14, &place->elevator)
+           != NGX_OK
+        || ngx_scc_store_stair(res, row, column + 15, &place->entrance_stair)
+           != NGX_OK
+        || ngx_scc_store_stair(res, row, column + 16, &place->elevator_stair)
+           != NGX_OK)
+    {
+        goto invalid;
+    }
+
+    return NGX_OK;
+
+invalid:
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "scc: the store sent an invalid place in column %ui of row "
+                  "%ui; compare the schema with \"sccctl migrate --dry-run\"",
+                  column, row);
+
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_scc_store_number(ngx_scc_pg_result_t *res, ngx_uint_t row,
+    ngx_uint_t column, uint64_t *n)
+{
+    off_t      value;
+    ngx_str_t  text;
+
+    if (ngx_scc_pg_value(res, row, column, &text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    value = ngx_atoof(text.data, text.len);
+
+    if (value == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    *n = (uint64_t) value;
+
+    return NGX_OK;
+}
+
+
+u_char *
+ngx_scc_store_cells(u_char *p, const uint32_t *keys, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    *p++ = '{';
+
+    for (i = 0; i < n; i++) {
+        if (i != 0) {
+            *p++ = ',';
+        }
+
+        p = ngx_sprintf(p, "%uD", keys[i]);
+    }
+
+    *p++ = '}';
+
+    return p;
+}
+
+
+ngx_int_t
+ngx_scc_store_wide_params(ngx_pool_t *pool, const scc_query_t *q,
+    ngx_str_t *values)
+{
+    int64_t             numbers[14];
+    ngx_uint_t          i;
+    scc_cells_t         a, b;
+    const scc_box_t    *boxes;
+    const scc_filter_t *f;
+
+    static ngx_str_t    yes = ngx_string("true");
+    static ngx_str_t    no = ngx_string("false");
+
+    boxes = q->area.box;
+
+    scc_cell_cover(&boxes[0], &a);
+
+    if (q->area.n > 1) {
+        scc_cell_cover(&boxes[1], &b);
+
+    } else {
+        b.x0 = 1;
+        b.x1 = 0;
+    }
+
+    numbers[0] = a.x0;
+    numbers[1] = a.x1;
+    numbers[2] = b.x0;
+    numbers[3] = b.x1;
+    numbers[4] = a.y0;
+    numbers[5] = a.y1;
+    numbers[6] = boxes[0].w;
+    numbers[7] = boxes[0].e;
+    numbers[8] = (q->area.n > 1) ? boxes[1].w : 1;
+    numbers[9] = (q->area.n > 1) ? boxes[1].e : 0;
+    numbers[10] = boxes[0].s;
+    numbers[11] = boxes[0].n;
+    numbers[12] = q->cursor.set ? (int64_t) q->cursor.cell : 0;
+
+    for (i = 0; i < 13; i++) {
+        if (ngx_scc_store_int(pool, &values[i], numbers[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_str_set(&values[13], "");
+
+    if (q->cursor.set) {
+        values[13].len = q->cursor.id.len;
+        values[13].data = (u_char *) q->cursor.id.data;
+    }
+
+    f = &q->filter;
+
+    for (i = 14; i < 18; i++) {
+        ngx_scc_store_null(&values[i]);
+    }
+
+    if (f->level_max != SCC_LEVEL_UNKNOWN
+        && ngx_scc_store_int(pool, &values[14], f->level_max) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (f->registered != SCC_UNKNOWN) {
+        values[15] = (f->registered == SCC_YES) ? yes : no;
+    }
+
+    if (f->slope != SCC_UNKNOWN) {
+        values[16] = (f->slope == SCC_YES) ? yes : no;
+    }
+
+    if (f->category.len != 0) {
+        values[17].len = f->category.len;
+        values[17].data = (u_char *) f->category.data;
+    }
+
+    return ngx_scc_store_int(pool, &values[18], (int64_t) q->limit + 1);
+}
+
+
+static ngx_int_t
+ngx_scc_store_e7(ngx_str_t *text, int32_t *e7)
+{
+    u_char    *p;
+    size_t     len;
+    ngx_int_t  n, sign;
+
+    p = text->data;
+    len = text->len;
+    sign = 1;
+
+    if (len > 1 && *p == '-') {
+        p++;
+        len--;
+        sign = -1;
+    }
+
+    n = ngx_atoi(p, len);
+
+    if (n == NGX_ERROR || n > SCC_LON_MAX) {
+        return NGX_ERROR;
+    }
+
+    *e7 = (int32_t) (sign * n);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_scc_store_tri(ngx_scc_pg_result_t *res, ngx_uint_t row,
+    ngx_uint_t column, scc_tri_t *tri)
+{
+    ngx_str_t  text;
+
+    if (ngx_scc_pg_value(res, row, column, &text) != NGX_OK) {
+        *tri = SCC_UNKNOWN;
+        return NGX_OK;
+    }
+
+    if (text.len != 1 || (text.data[0] != 't' && text.data[0] != 'f')) {
+        return NGX_ERROR;
+    }
+
+    *tri = (text.data[0] == 't') ? SCC_YES : SCC_NO;
+
+    return NGX_OK;
+}
+
+
+static scc_str_t
+ngx_scc_store_text(ngx_scc_pg_result_t *res, ngx_uint_t row,
+    ngx_uint_t column)
+{
+    ngx_str_t  text;
+    scc_str_t  s = scc_null_string;
+
+    if (ngx_scc_pg_value(res, row, column, &text) == NGX_OK) {
+        s.len = text.len;
+        s.data = text.data;
+    }
+
+    return s;
+}
+
+
+static ngx_int_t
+ngx_scc_store_stair(ngx_scc_pg_result_t *res, ngx_uint_t row,
+    ngx_uint_t column, scc_stair_t *stair)
+{
+    scc_str_t  name;
+
+    name = ngx_scc_store_text(res, row, column);
+
+    if (name.data == NULL) {
+        *stair = SCC_STAIR_UNDEFINED;
+        return NGX_OK;
+    }
+
+    return (scc_stair_parse(name, stair) == SCC_OK) ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_scc_store_null(ngx_str_t *value)
+{
+    value->len = NGX_SCC_PG_NULL;
+    value->data = NULL;
+}
+
+
+static ngx_int_t
+ngx_scc_store_int(ngx_pool_t *pool, ngx_str_t *value, int64_t n)
+{
+    value->data = ngx_pnalloc(pool, NGX_INT64_LEN);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->len = ngx_sprintf(value->data, "%L", n) - value->data;
+
+    return NGX_OK;
+}

@@ -1,0 +1,71 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#ifndef _NGX_SCC_STORE_H_INCLUDED_
+#define _NGX_SCC_STORE_H_INCLUDED_
+
+
+#include "ngx_scc_pg.h"
+#include "scc_place.h"
+#include "scc_query.h"
+
+
+/*
+ * What nginx asks the store: each statement with the meaning of its
+ * parameters and columns.  nginx only reads here; parameters are bound.
+ */
+
+
+/*
+ * FILL: all that is needed to answer and cache a set of cells, in one
+ * snapshot.  $1 cells (bigint[]).  A row per place, ordered by (cell, id):
+ * 0 cell, 1 version, 2 the place's columns (ngx_scc_store_place()); a cell
+ * without places has one row whose place is NULL.
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_fill;
+
+/*
+ * WIDE: a page of a box too large for cells.  A row per place, ordered by
+ * (cell, id): 0 number matched (NULL if filtered), 1 the place's columns
+ * beginning with its cell; one row with a NULL place if the page is empty.
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_wide;
+#define NGX_SCC_STORE_WIDE_PARAMS  19
+
+/* PAGE: $1 id.  No row: no such place.  0 cell, 1 version, 2 document. */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_page;
+
+/*
+ * CHANGED: $1 a transaction id (xid8).  A row per cell changed by that
+ * transaction or a later one, at least one row: 0 the store's identity,
+ * 1 the oldest transaction still running in this snapshot, which is the
+ * next call's $1, 2 cell or NULL, 3 version.
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_changed;
+
+
+/*
+ * Reads the place in the columns from "column" on: cell, id, name, ...  The
+ * strings point into the result.  NGX_DECLINED if there is none (NULL),
+ * NGX_ERROR if the store sent what no place can be; logged.
+ */
+ngx_int_t ngx_scc_store_place(ngx_scc_pg_result_t *res, ngx_uint_t row,
+    ngx_uint_t column, uint32_t *cell, scc_place_t *place, ngx_log_t *log);
+
+/* An unsigned number in a column; NGX_ERROR if it is NULL or none. */
+ngx_int_t ngx_scc_store_number(ngx_scc_pg_result_t *res, ngx_uint_t row,
+    ngx_uint_t column, uint64_t *n);
+
+/* The array literal of FILL's $1: room needed per cell, and its writing. */
+#define NGX_SCC_STORE_CELL_LEN  (NGX_INT64_LEN + 1)
+u_char *ngx_scc_store_cells(u_char *p, const uint32_t *keys, ngx_uint_t n);
+
+/* WIDE's parameters from a checked query; strings live on the pool. */
+ngx_int_t ngx_scc_store_wide_params(ngx_pool_t *pool, const scc_query_t *q,
+    ngx_str_t *values);
+
+
+#endif /* _NGX_SCC_STORE_H_INCLUDED_ */
