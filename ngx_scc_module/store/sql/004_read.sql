@@ -15,7 +15,8 @@ SELECT p.cell, p.id, p.name, p.category, p.address, p.lon_e7, p.lat_e7,
     b.has_slope AS building_has_slope,
     b.has_elevator AS building_has_elevator,
     b.entrance_stair_info AS building_entrance_stair_info,
-    b.elevator_stair_info AS building_elevator_stair_info
+    b.elevator_stair_info AS building_elevator_stair_info,
+    p.level
 FROM scc.place p
 LEFT JOIN scc.place_accessibility a ON a.place_id = p.id
 LEFT JOIN scc.building_accessibility b ON b.building_id = p.building_id
