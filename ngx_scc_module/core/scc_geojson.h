@@ -8,7 +8,7 @@
 #define _SCC_GEOJSON_H_INCLUDED_
 
 
-#include "scc_buf.h"
+#include "scc_osm.h"
 
 
 /*
@@ -20,27 +20,20 @@
 #define SCC_GEOJSON_FEATURE_MAX  (4 * 1024 * 1024)  /* bytes of JSON */
 #define SCC_GEOJSON_DEPTH_MAX    64
 #define SCC_GEOJSON_PROPS_MAX    1024
+#define SCC_GEOJSON_FAR          20000000000LL
 
 
-typedef struct {
-    scc_str_t           key;
-    scc_str_t           value;      /* text of a string, number or boolean;
-                                       JSON of an array or object */
-} scc_property_t;                   /* null properties are not listed */
+/* What is wrong with one feature; the rest of the file can be read. */
 
-
-/*
- * What is wrong with one feature, while the rest of the file can be read.
- */
 typedef enum {
     SCC_FEATURE_OK = 0,
     SCC_FEATURE_NOT_ONE,            /* not an object of type Feature */
     SCC_FEATURE_NO_POINT,           /* no geometry, or an empty one */
     SCC_FEATURE_BAD_GEOMETRY,       /* of unknown type or wrong shape */
     SCC_FEATURE_BAD_NUMBER,         /* a coordinate that is no coordinate */
-    SCC_FEATURE_BAD_TEXT,           /* invalid UTF-8, \u0000 or half of a
-                                       surrogate pair */
-    SCC_FEATURE_TOO_LARGE,
+    SCC_FEATURE_BAD_TEXT,           /* id or properties jsonb cannot take:
+                                       see "sound" in scc_json.h */
+    SCC_FEATURE_TOO_LARGE,          /* its JSON, or too many properties */
 } scc_feature_fault_t;
 
 
@@ -53,9 +46,13 @@ typedef struct {
     scc_str_t           id;         /* id, else properties["@id"], else
                                        empty; a number as it is written */
     int64_t             lon;        /* the representative point, e7; not */
-    int64_t             lat;        /* checked against the world; 0 if the
-                                       fault is about the geometry */
-    const scc_property_t  *props;   /* in the order of the file */
+    int64_t             lat;        /* checked against the world (beyond
+                                       1000 degrees: SCC_GEOJSON_FAR); 0 if
+                                       the fault is about the geometry */
+    const scc_osm_tag_t *props;     /* in the order of the file, without
+                                       null ones; the text of strings,
+                                       numbers and booleans, the JSON of
+                                       arrays and objects */
     size_t              n_props;
     scc_str_t           extra;      /* properties as one JSON object, "{}"
                                        if there are none */
@@ -77,7 +74,7 @@ void scc_geojson_free(scc_geojson_t *g);
 
 /*
  * The next bytes; then, once, the end.  DECLINED: err says the line and
- * what is wrong (malformed JSON, too deep, no features at all); ERROR: no
+ * what is wrong (malformed JSON, nested too deep, no object); ERROR: no
  * memory; else what the callback returned.  After any of these the parser
  * only repeats it.
  */

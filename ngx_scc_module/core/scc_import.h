@@ -43,7 +43,7 @@ typedef struct {
 
 typedef enum {
     SCC_REJECT_NONE = 0,
-    SCC_REJECT_MISSING,         /* "missing"       id, lng or lat is empty */
+    SCC_REJECT_MISSING,         /* "missing"       an id, lng or lat */
     SCC_REJECT_NOT_A_NUMBER,    /* "not_a_number"  lng or lat */
     SCC_REJECT_SWAPPED,         /* "swapped"       right when exchanged */
     SCC_REJECT_OUT_OF_RANGE,    /* "out_of_range"  of the world or bounds */
@@ -128,6 +128,9 @@ void scc_import_free(scc_import_t *im);
 scc_rc_t scc_import_feed(scc_import_t *im, const void *data, size_t len,
     scc_err_t *err);
 scc_rc_t scc_import_end(scc_import_t *im, scc_err_t *err);
+
+/* The names of the import fields, for help texts; NULL past the last. */
+const char *scc_import_field(unsigned i);
 
 /*
  * Columns whose values are not imported: those that are no field while the
