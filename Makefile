@@ -5,6 +5,7 @@
 
 BUILD ?=	build
 RUN_DIR ?=	run
+RUN_DIR_ORIGIN := $(origin RUN_DIR)
 PORT ?=		8080
 
 ifeq ($(origin CC), default)
@@ -87,15 +88,16 @@ deps-test:	## and those to test, lint, fuzz and measure
 
 export RUN_DIR PORT SAMPLE
 
+RUN_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
+		$(if $(filter file,$(RUN_DIR_ORIGIN)),SCC_RUN_DEFAULT=yes)
+
 run: deps	## start everything here, until Ctrl-C (RUN_DIR, PORT, SAMPLE)
 	@+$(MAKE) --no-print-directory all
-	@SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
-	exec docker/run/run.sh foreground
+	@exec env $(RUN_ENV) docker/run/run.sh foreground
 
 up: deps	## the same in the background
 	@+$(MAKE) --no-print-directory all
-	@SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
-	exec docker/run/run.sh up
+	@exec env $(RUN_ENV) docker/run/run.sh up
 
 down:	## stop what "make up" or "make run" started
 	@exec docker/run/run.sh down
@@ -161,6 +163,10 @@ NGX_LD_OPT :=	-Wl,-z,relro -Wl,-z,now -fPIC
 NGX_FLAGS :=	--with-compat --with-debug --with-threads \
 		--with-http_ssl_module --with-http_v2_module
 
+# nginx's makefile, quiet without V=1, on all processors without a -j
+NGX_MAKE =	$(MAKE) --no-print-directory $(if $(V),,-s) \
+		$(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # tree($1 = source, $2 = copy): configure leaves files in the tree it runs in
 define tree
 	@rm -rf $(2)
@@ -181,7 +187,7 @@ $(B)/nginx-debian/Makefile: config Makefile
 	$(B)/nginx-debian/configure.log >&2; rm -f $@; exit 1; }
 
 $(B)/nginx-debian/ngx_scc_module.so: $(B)/nginx-debian/Makefile FORCE
-	@+$(MAKE) --no-print-directory -C $(B)/nginx-debian/tree -f $< modules
+	@+$(NGX_MAKE) -C $(B)/nginx-debian/tree -f $< modules
 
 $(B)/nginx-src/Makefile: config Makefile $(B)/nginx-src/path
 	$(call tree,$(NGINX_SRC),$(B)/nginx-src/tree)
@@ -201,8 +207,7 @@ $(B)/nginx-src/path: FORCE
 	|| echo "$(abspath $(NGINX_SRC))" > $@
 
 $(B)/nginx-src/ngx_scc_module.so: $(B)/nginx-src/Makefile FORCE
-	@+$(MAKE) --no-print-directory -C $(B)/nginx-src/tree -f $< binary \
-	modules
+	@+$(NGX_MAKE) -C $(B)/nginx-src/tree -f $< binary modules
 
 
 # nginx and the module in one program, under AddressSanitizer and
@@ -226,7 +231,7 @@ $(B)/nginx-asan/Makefile: config Makefile \
 	|| { tail -n 20 $(@D)/configure.log >&2; rm -f $@; exit 1; }
 
 $(B)/nginx-asan/nginx: $(B)/nginx-asan/Makefile FORCE
-	@+$(MAKE) --no-print-directory -C $(@D)/tree -f $< binary
+	@+$(NGX_MAKE) -C $(@D)/tree -f $< binary
 
 
 # tests
@@ -304,7 +309,8 @@ clean:	## remove BUILD; the demonstration's data (RUN_DIR) is kept
 	rm -rf $(B)
 
 help:	## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' \
+	'/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' \
 	$(firstword $(MAKEFILE_LIST))
 
 FORCE:
