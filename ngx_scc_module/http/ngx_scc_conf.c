@@ -68,7 +68,8 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_scc_main_conf_t *smcf = conf;
 
-    ngx_str_t  path;
+    char       *error;
+    ngx_str_t   path;
 
     ngx_conf_init_uint_value(smcf->redis.connections, 2);
     ngx_conf_init_uint_value(smcf->redis.pending_max, 1024);
@@ -96,6 +97,14 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"scc_api\" needs the store: add \"scc_postgres\" "
                            "to the \"http\" block");
+        return NGX_CONF_ERROR;
+    }
+
+    error = ngx_scc_pg_conninfo(cf, &smcf->pg);
+
+    if (error != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"scc_postgres\": %s", error);
         return NGX_CONF_ERROR;
     }
 
@@ -255,8 +264,9 @@ ngx_scc_conf_postgres(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_scc_main_conf_t *smcf = conf;
 
-    char       *error;
-    ngx_str_t  *value;
+    char                *error;
+    ngx_str_t           *value;
+    ngx_scc_pg_conf_t    check;
 
     if (smcf->pg.conninfo.len != 0) {
         return "is duplicate";
@@ -266,7 +276,13 @@ ngx_scc_conf_postgres(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     smcf->pg.conninfo = value[1];
 
-    error = ngx_scc_pg_conninfo(cf, &smcf->pg);
+    /* checked here, for the line; parsed for good when the timeouts are
+       known, since the server is told of them */
+
+    check = smcf->pg;
+    check.timeout = 1000;
+
+    error = ngx_scc_pg_conninfo(cf, &check);
 
     if (error != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

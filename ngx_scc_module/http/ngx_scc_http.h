@@ -77,6 +77,7 @@ typedef struct {
     ngx_uint_t                 n_cells;
     ngx_uint_t                 n_features;
     unsigned                   partial:1;       /* MISS, but some hit */
+    unsigned                   unkept:1;        /* MISS, nothing to keep */
 } ngx_scc_ctx_t;
 
 

@@ -55,6 +55,7 @@ ngx_scc_place_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_int_t rc)
 
     if (rc == NGX_DECLINED) {
         ctx->status = job->bypass ? NGX_SCC_CACHE_PG : NGX_SCC_CACHE_MISS;
+        ctx->unkept = 1;
 
         return ngx_scc_problem(r, ctx, NGX_HTTP_NOT_FOUND,
                                "the store knows no place with this id",

@@ -172,8 +172,9 @@ ngx_scc_common_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
         break;
 
     case NGX_SCC_CACHE_MISS:
-        cache = ctx->partial ? "scc; fwd=partial; stored; detail=pg"
-                             : "scc; fwd=miss; stored; detail=pg";
+        cache = ctx->unkept ? "scc; fwd=miss; detail=pg"
+                : ctx->partial ? "scc; fwd=partial; stored; detail=pg"
+                               : "scc; fwd=miss; stored; detail=pg";
         break;
 
     case NGX_SCC_CACHE_STALE:
