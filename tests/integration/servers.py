@@ -752,7 +752,8 @@ class Nginx(Server):
 
     pg, redis: servers, address texts, or None.  scc: more directives
     (dict).  http, server, location, main: text put into the template;
-    template: another one.  check_log=False: the test reads error.log itself.
+    template: another one; binary: another nginx, with the module inside.
+    allow_log: patterns of error.log lines that are no fault here.
     """
 
     name = "nginx"
@@ -760,8 +761,9 @@ class Nginx(Server):
     def __init__(self, pg=None, redis=None, scc=None, workers=1, http="",
                  server="", location="", main="", template=NGINX_CONF,
                  log_level="info", module=None, shutdown="10s",
-                 allow_log=(), load=()):
+                 allow_log=(), load=(), binary=None):
         super().__init__()
+        self.binary = binary or NGINX
         self.port = free_port()
         self.error_log = os.path.join(self.dir, "error.log")
         self.access_log = os.path.join(self.dir, "access.log")
@@ -769,7 +771,8 @@ class Nginx(Server):
         self.conf = os.path.join(self.dir, "nginx.conf")
         self.allow_log = [re.compile(x) for x in allow_log]
         state = os.path.join(self.dir, "state")
-        module = MODULE if module is None else module
+        if module is None:              # another program has it inside
+            module = "" if binary else MODULE
         head = f"load_module {module};\n" if module else ""
         head += "".join(f"load_module {m};\n" for m in load)
         if SERVER_USER:
@@ -795,7 +798,7 @@ class Nginx(Server):
         return text
 
     def argv(self, *more):
-        return [NGINX, "-p", self.dir, "-c", self.conf, "-e",
+        return [self.binary, "-p", self.dir, "-c", self.conf, "-e",
                 self.error_log, "-g", "daemon off;", *more]
 
     def start(self, wait=True):
@@ -803,8 +806,8 @@ class Nginx(Server):
             path = self.values["MAIN"].split()[1].rstrip(";")
             if not os.path.exists(path):
                 pytest.skip(f"{path} is not built: run make first")
-        if not os.path.exists(NGINX):
-            pytest.skip(f"{NGINX} is not installed")
+        if not os.path.exists(self.binary):
+            pytest.skip(f"{self.binary} is not here")
         env = dict(os.environ)
         env.setdefault("ASAN_OPTIONS", "detect_leaks=0:abort_on_error=1")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
