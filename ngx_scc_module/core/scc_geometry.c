@@ -14,7 +14,7 @@
 
 #define SCC_GEOMETRY_BUF_MAX  (64 * 1024 * 1024)
 #define SCC_GEOMETRY_DEPTH    SCC_GEOJSON_DEPTH_MAX
-#define SCC_GEOMETRY_EMPTY    -1        /* height of an array without any */
+#define SCC_GEOMETRY_EMPTY    (-1)      /* height of an array without any */
 
 
 typedef enum {

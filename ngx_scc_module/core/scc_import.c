@@ -8,16 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "scc_csv.h"
+#include "scc_columns.h"
 #include "scc_geojson.h"
-#include "scc_row.h"
 
 
 #define SCC_IMPORT_BUF_MAX   (16 * 1024 * 1024)
 #define SCC_IMPORT_PREFIX    64
-
-#define SCC_IMPORT_EXTRA     SCC_FIELDS     /* a column collected into it */
-#define SCC_IMPORT_IGNORED   (SCC_FIELDS + 1)
 
 
 struct scc_import_s {
@@ -31,19 +27,11 @@ struct scc_import_s {
     unsigned             prefix_len;    /* held until the format is known */
     uint8_t              prefix[SCC_IMPORT_PREFIX];
 
-    scc_buf_t            map;
-    scc_str_t            mapped[SCC_FIELDS];    /* in map; empty: by name */
-
     bool                 header;
-    size_t               n_columns;
-    unsigned             column[SCC_CSV_FIELDS_MAX];
-    scc_buf_t            names;         /* of columns collected into extra */
-    size_t               name_end[SCC_CSV_FIELDS_MAX];
-    scc_buf_t            ignored;
+    scc_columns_t        columns;
 
     uint64_t             rows;
     scc_row_t            row;
-    scc_buf_t            extra;
     scc_buf_t            address;
     scc_buf_t            category;
     scc_fields_t         fields;
@@ -54,7 +42,6 @@ struct scc_import_s {
 };
 
 
-static scc_rc_t scc_import_map(scc_import_t *im, scc_err_t *err);
 static scc_rc_t scc_import_open(scc_import_t *im,
     scc_import_format_t format);
 static scc_rc_t scc_import_push(scc_import_t *im, const void *data,
@@ -63,15 +50,6 @@ static scc_rc_t scc_import_result(scc_import_t *im, scc_err_t *err);
 
 static scc_rc_t scc_import_record(void *ctx, uint64_t line,
     const scc_str_t *value, size_t n);
-static scc_rc_t scc_import_header(scc_import_t *im, const scc_str_t *name,
-    size_t n);
-static scc_rc_t scc_import_columns(scc_import_t *im, const scc_str_t *name,
-    size_t n, scc_field_t field);
-static scc_rc_t scc_import_no_column(scc_import_t *im, scc_str_t wanted,
-    scc_field_t field, const scc_str_t *name, size_t n);
-static scc_rc_t scc_import_others(scc_import_t *im, const scc_str_t *name,
-    size_t n);
-static bool scc_import_collect(scc_import_t *im, size_t i, scc_str_t value);
 static scc_rc_t scc_import_feature(void *ctx, const scc_feature_t *f);
 static void scc_import_osm_address(scc_import_t *im,
     const scc_feature_t *f);
@@ -117,10 +95,7 @@ scc_import_create(const scc_import_conf_t *conf, scc_import_row_pt row,
     im->ctx = ctx;
 
     scc_row_init(&im->row);
-    scc_buf_heap(&im->map, SCC_IMPORT_BUF_MAX);
-    scc_buf_heap(&im->names, SCC_IMPORT_BUF_MAX);
-    scc_buf_heap(&im->ignored, SCC_IMPORT_BUF_MAX);
-    scc_buf_heap(&im->extra, SCC_IMPORT_BUF_MAX);
+    scc_columns_init(&im->columns);
     scc_buf_heap(&im->address, SCC_IMPORT_BUF_MAX);
     scc_buf_heap(&im->category, SCC_IMPORT_BUF_MAX);
 
@@ -143,15 +118,13 @@ scc_import_create(const scc_import_conf_t *conf, scc_import_row_pt row,
         }
     }
 
-    scc_buf_str(&im->map, conf->map);
+    if (scc_columns_map(&im->columns, conf->map, err) != SCC_OK) {
+        scc_import_free(im);
+        return NULL;
+    }
 
-    if (scc_import_map(im, err) != SCC_OK
-        || scc_import_open(im, conf->format) != SCC_OK)
-    {
-        if (im->rc != SCC_OK) {
-            *err = im->err;
-        }
-
+    if (scc_import_open(im, conf->format) != SCC_OK) {
+        *err = im->err;
         scc_import_free(im);
         return NULL;
     }
@@ -171,10 +144,7 @@ scc_import_free(scc_import_t *im)
     scc_geojson_free(im->geojson);
 
     scc_row_free(&im->row);
-    scc_buf_free(&im->map);
-    scc_buf_free(&im->names);
-    scc_buf_free(&im->ignored);
-    scc_buf_free(&im->extra);
+    scc_columns_free(&im->columns);
     scc_buf_free(&im->address);
     scc_buf_free(&im->category);
 
@@ -238,16 +208,11 @@ scc_import_end(scc_import_t *im, scc_err_t *err)
         return scc_import_result(im, err);
     }
 
-    if (im->format == SCC_IMPORT_GEOJSON) {
-        im->rc = scc_geojson_end(im->geojson, &im->err);
+    im->rc = scc_import_push(im, NULL, 0);
 
-    } else {
-        im->rc = scc_csv_end(im->csv, &im->err);
-
-        if (im->rc == SCC_OK && !im->header) {
-            im->rc = scc_import_refuse(im, none, "the file is empty; a CSV "
-                                       "starts with a line of column names");
-        }
+    if (im->rc == SCC_OK && im->csv && !im->header) {
+        im->rc = scc_import_refuse(im, none, "the file is empty; a CSV "
+                                   "starts with a line of column names");
     }
 
     return scc_import_result(im, err);
@@ -264,7 +229,7 @@ scc_import_field(unsigned i)
 scc_str_t
 scc_import_ignored(const scc_import_t *im)
 {
-    return scc_buf_get(&im->ignored);
+    return scc_buf_get(&im->columns.ignored);
 }
 
 
@@ -272,76 +237,6 @@ scc_str_t
 scc_reject_name(scc_reject_t reject)
 {
     return scc_rejects[reject < SCC_REJECTS ? reject : SCC_REJECT_NONE];
-}
-
-
-/* "field=column,..." */
-
-static scc_rc_t
-scc_import_map(scc_import_t *im, scc_err_t *err)
-{
-    char          show[65];
-    size_t        i, from;
-    scc_str_t     map, name, field_name = scc_string("map");
-    scc_field_t   field;
-
-    err->field = field_name;
-
-    map = scc_buf_get(&im->map);
-
-    for (from = 0; from < map.len; from = i + 1) {
-
-        name.data = map.data + from;
-
-        for (i = from; i < map.len && map.data[i] != '='
-             && map.data[i] != ','; i++)
-        {
-            /* void */
-        }
-
-        name.len = i - from;
-
-        if (i == map.len || map.data[i] == ',') {
-            (void) snprintf(err->text, SCC_ERR_TEXT,
-                            "\"%s\" has no '='; write field=column,...",
-                            scc_row_show(show, sizeof(show), name));
-            return SCC_DECLINED;
-        }
-
-        field = scc_field_find(scc_row_trim(name));
-
-        if (field == SCC_FIELDS) {
-            (void) snprintf(err->text, SCC_ERR_TEXT,
-                            "\"%s\" is not a field; fields are id, name, "
-                            "lng, lat, category, address, source, extra, "
-                            "stair_info, has_slope and others: see the "
-                            "documentation",
-                            scc_row_show(show, sizeof(show), name));
-            return SCC_DECLINED;
-        }
-
-        name.data = map.data + i + 1;
-
-        for (i++, from = i; i < map.len && map.data[i] != ','; i++) {
-            /* void */
-        }
-
-        name.len = i - from;
-        name = scc_row_trim(name);
-
-        if (name.len == 0 || im->mapped[field].len > 0) {
-            (void) snprintf(err->text, SCC_ERR_TEXT,
-                            "field \"%s\" %s",
-                            (const char *) scc_field_name(field).data,
-                            name.len ? "is given twice; leave one out"
-                                     : "has no column after its '='");
-            return SCC_DECLINED;
-        }
-
-        im->mapped[field] = name;
-    }
-
-    return SCC_OK;
 }
 
 
@@ -357,7 +252,7 @@ scc_import_open(scc_import_t *im, scc_import_format_t format)
 
     } else if (format == SCC_IMPORT_GEOJSON) {
 
-        if (im->map.used > 0) {
+        if (im->columns.map.used > 0) {
             im->rc = scc_import_refuse(im, map, "maps columns of a CSV file; "
                                        "this is GeoJSON, leave it out");
             return im->rc;
@@ -376,6 +271,8 @@ scc_import_open(scc_import_t *im, scc_import_format_t format)
 }
 
 
+/* Without data: the end. */
+
 static scc_rc_t
 scc_import_push(scc_import_t *im, const void *data, size_t len)
 {
@@ -387,13 +284,17 @@ scc_import_push(scc_import_t *im, const void *data, size_t len)
     err.text[0] = '\0';
 
     if (im->format == SCC_IMPORT_GEOJSON) {
-        rc = scc_geojson_feed(im->geojson, data, len, &err);
+        rc = data ? scc_geojson_feed(im->geojson, data, len, &err)
+                  : scc_geojson_end(im->geojson, &err);
 
     } else {
-        rc = scc_csv_feed(im->csv, data, len, &err);
+        rc = data ? scc_csv_feed(im->csv, data, len, &err)
+                  : scc_csv_end(im->csv, &err);
     }
 
-    if (rc == SCC_DECLINED && err.text[0] && im->err.text[0] == '\0') {
+    /* empty if it was a callback that stopped, which left its own */
+
+    if (rc != SCC_OK && err.text[0] != '\0') {
         im->err = err;
     }
 
@@ -419,13 +320,13 @@ scc_import_result(scc_import_t *im, scc_err_t *err)
 static scc_rc_t
 scc_import_record(void *ctx, uint64_t line, const scc_str_t *value, size_t n)
 {
-    char           text[SCC_ERR_TEXT];
-    size_t         i;
-    scc_str_t      columns = scc_string("columns");
+    scc_rc_t       rc;
     scc_import_t  *im = ctx;
 
     if (!im->header) {
-        return scc_import_header(im, value, n);
+        im->header = true;
+
+        return scc_columns_header(&im->columns, line, value, n, &im->err);
     }
 
     memset(&im->fields, 0, sizeof(scc_fields_t));
@@ -434,276 +335,13 @@ scc_import_record(void *ctx, uint64_t line, const scc_str_t *value, size_t n)
     im->out.line = line;
     im->out.row = ++im->rows;
 
-    scc_buf_reset(&im->extra);
+    rc = scc_columns_fields(&im->columns, value, n, &im->fields, &im->out);
 
-    for (i = 0; i < n && i < im->n_columns; i++) {
-
-        if (im->column[i] < SCC_FIELDS) {
-            im->fields.value[im->column[i]] = value[i];
-        }
-    }
-
-    if (n != im->n_columns) {
-        (void) snprintf(text, sizeof(text),
-                        "the row has %zu, the header %zu; is a comma or a "
-                        "quote missing?", n, im->n_columns);
-
-        im->out.id = im->fields.value[SCC_FIELD_ID];
-        (void) scc_row_reject(&im->out, SCC_REJECT_BAD_VALUE, columns, text);
-
+    if (rc == SCC_DECLINED) {
         return im->callback(im->ctx, &im->out);
     }
 
-    for (i = 0; i < n; i++) {
-
-        if (im->column[i] == SCC_IMPORT_EXTRA && value[i].len > 0
-            && !scc_import_collect(im, i, value[i]))
-        {
-            im->out.id = im->fields.value[SCC_FIELD_ID];
-
-            return im->callback(im->ctx, &im->out);
-        }
-    }
-
-    if (im->extra.used > 0) {
-        scc_buf_byte(&im->extra, '}');
-        im->fields.value[SCC_FIELD_EXTRA] = scc_buf_get(&im->extra);
-    }
-
-    if (im->extra.error) {
-        return SCC_ERROR;
-    }
-
-    return scc_import_emit(im);
-}
-
-
-static scc_rc_t
-scc_import_header(scc_import_t *im, const scc_str_t *name, size_t n)
-{
-    char      text[SCC_ERR_TEXT];
-    size_t    i;
-    unsigned  field;
-    scc_rc_t  rc;
-    scc_str_t none = scc_null_string;
-
-    im->header = true;
-    im->n_columns = n;
-
-    for (i = 0; i < n; i++) {
-        im->column[i] = SCC_IMPORT_EXTRA;
-
-        if (!scc_utf8_valid(name[i])
-            || (name[i].len && memchr(name[i].data, '\0', name[i].len)))
-        {
-            (void) snprintf(text, sizeof(text),
-                            "line 1: the name of column %zu is not UTF-8; "
-                            "save the file as UTF-8", i + 1);
-            return scc_import_refuse(im, none, text);
-        }
-    }
-
-    /* what --map names first: its columns lose their own meaning */
-
-    for (field = 0; field < SCC_FIELDS; field++) {
-
-        if (im->mapped[field].len > 0) {
-            rc = scc_import_columns(im, name, n, (scc_field_t) field);
-
-            if (rc != SCC_OK) {
-                return rc;
-            }
-        }
-    }
-
-    for (field = 0; field < SCC_FIELDS; field++) {
-
-        if (im->mapped[field].len == 0) {
-            rc = scc_import_columns(im, name, n, (scc_field_t) field);
-
-            if (rc != SCC_OK) {
-                return rc;
-            }
-        }
-    }
-
-    return scc_import_others(im, name, n);
-}
-
-
-/* Finds the column of a field. */
-
-static scc_rc_t
-scc_import_columns(scc_import_t *im, const scc_str_t *name, size_t n,
-    scc_field_t field)
-{
-    bool        found;
-    char        text[SCC_ERR_TEXT], show[65];
-    size_t      i;
-    scc_str_t   wanted;
-
-    found = false;
-
-    wanted = im->mapped[field].len ? im->mapped[field]
-                                   : scc_field_name(field);
-
-    for (i = 0; i < n; i++) {
-
-        if (!scc_str_eq(scc_row_trim(name[i]), wanted)) {
-            continue;
-        }
-
-        if (im->column[i] < SCC_FIELDS) {
-
-            if (im->mapped[field].len == 0) {
-                continue;
-            }
-
-            (void) snprintf(text, sizeof(text),
-                            "column \"%s\" is mapped to both %s and %s; map "
-                            "it to one",
-                            scc_row_show(show, sizeof(show), wanted),
-                            (const char *)
-                            scc_field_name((scc_field_t) im->column[i]).data,
-                            (const char *) scc_field_name(field).data);
-
-            return scc_import_refuse(im, scc_field_name(field), text);
-        }
-
-        if (found) {
-            (void) snprintf(text, sizeof(text),
-                            "line 1: there are two columns \"%s\"; rename "
-                            "one", scc_row_show(show, sizeof(show), wanted));
-
-            return scc_import_refuse(im, scc_field_name(field), text);
-        }
-
-        im->column[i] = field;
-        found = true;
-    }
-
-    if (!found
-        && (im->mapped[field].len || field == SCC_FIELD_ID
-            || field == SCC_FIELD_NAME || field == SCC_FIELD_LNG
-            || field == SCC_FIELD_LAT))
-    {
-        return scc_import_no_column(im, wanted, field, name, n);
-    }
-
-    return SCC_OK;
-}
-
-
-static scc_rc_t
-scc_import_no_column(scc_import_t *im, scc_str_t wanted, scc_field_t field,
-    const scc_str_t *name, size_t n)
-{
-    int     used;
-    char    text[SCC_ERR_TEXT], show[49];
-    size_t  i, len;
-
-    used = snprintf(text, sizeof(text),
-                    "line 1: no column \"%s\"; map one with %s=column; "
-                    "there are: ",
-                    scc_row_show(show, sizeof(show), wanted),
-                    (const char *) scc_field_name(field).data);
-
-    for (i = 0, len = (size_t) used; i < n && len < sizeof(text); i++) {
-        used = snprintf(text + len, sizeof(text) - len, "%s%s",
-                        i ? ", " : "",
-                        scc_row_show(show, sizeof(show), name[i]));
-
-        len += (size_t) used;
-    }
-
-    if (len >= sizeof(text)) {
-        memcpy(text + sizeof(text) - 4, "...", 4);
-    }
-
-    return scc_import_refuse(im, scc_field_name(field), text);
-}
-
-
-/*
- * Columns that are no field: without an "extra" they become one, else they
- * would have to be merged into JSON that is kept as it is.
- */
-
-static scc_rc_t
-scc_import_others(scc_import_t *im, const scc_str_t *name, size_t n)
-{
-    bool       extra;
-    size_t     i;
-
-    extra = false;
-
-    for (i = 0; i < n; i++) {
-        extra = extra || im->column[i] == SCC_FIELD_EXTRA;
-    }
-
-    for (i = 0; i < n; i++) {
-
-        /* a member of "extra" if it is collected: OSM's tag */
-
-        if (im->column[i] == SCC_FIELD_WHEELCHAIR && !extra) {
-            im->column[i] = SCC_IMPORT_EXTRA;
-        }
-
-        if (im->column[i] != SCC_IMPORT_EXTRA) {
-            im->name_end[i] = im->names.used;
-            continue;
-        }
-
-        if (extra) {
-            im->column[i] = SCC_IMPORT_IGNORED;
-
-            if (im->ignored.used > 0) {
-                scc_buf_text(&im->ignored, ", ");
-            }
-
-            scc_buf_str(&im->ignored, name[i]);
-
-        } else if (im->mapped[SCC_FIELD_WHEELCHAIR].len
-                   && scc_str_eq(scc_row_trim(name[i]),
-                                 im->mapped[SCC_FIELD_WHEELCHAIR]))
-        {
-            scc_buf_text(&im->names, "wheelchair");
-
-        } else {
-            scc_buf_str(&im->names, scc_row_trim(name[i]));
-        }
-
-        im->name_end[i] = im->names.used;
-    }
-
-    return im->names.error || im->ignored.error ? SCC_ERROR : SCC_OK;
-}
-
-
-static bool
-scc_import_collect(scc_import_t *im, size_t i, scc_str_t value)
-{
-    size_t     from;
-    scc_str_t  name;
-
-    from = i ? im->name_end[i - 1] : 0;
-
-    name.len = im->name_end[i] - from;
-    name.data = name.len ? im->names.start + from : (const uint8_t *) "";
-
-    if (memchr(value.data, '\0', value.len) || !scc_utf8_valid(value)) {
-        (void) scc_row_reject(&im->out, SCC_REJECT_BAD_VALUE, name,
-                              "is not UTF-8 text without NUL; save the file "
-                              "as UTF-8");
-        return false;
-    }
-
-    scc_buf_byte(&im->extra, im->extra.used ? ',' : '{');
-    scc_buf_json(&im->extra, name);
-    scc_buf_byte(&im->extra, ':');
-    scc_buf_json(&im->extra, value);
-
-    return true;
+    return rc == SCC_OK ? scc_import_emit(im) : rc;
 }
 
 

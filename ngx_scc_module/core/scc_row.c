@@ -305,9 +305,7 @@ scc_row_tri(const scc_fields_t *f, scc_field_t field, scc_tri_t *tri,
 
         for (k = 0; k < s.len; k++) {
 
-            if (words[i].word[k] != (s.data[k] | 0x20)
-                && words[i].word[k] != s.data[k])
-            {
+            if ((uint8_t) words[i].word[k] != (s.data[k] | 0x20)) {
                 break;
             }
         }
