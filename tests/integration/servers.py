@@ -25,7 +25,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from urllib.parse import quote
+from urllib.parse import quote, urljoin, urlsplit
 
 import psycopg2
 import pytest
@@ -546,6 +546,16 @@ class Answer:
     def ids(self):
         return [f["id"] for f in self.json()["features"]]
 
+    def next(self):
+        """Path and query of the next page, or None on the last one."""
+        for link in self.json()["links"]:
+            if link["rel"] == "next":
+                assert link["type"] == "application/geo+json", link
+                u = urlsplit(urljoin("http://localhost" + self.path,
+                                     link["href"]))
+                return u.path + "?" + u.query
+        return None
+
     def __repr__(self):
         return (f"<{self.status} {self.path} {self.headers} "
                 f"{self.body[:300]!r}>")
@@ -597,8 +607,8 @@ class Http:
         self.close()
 
     def get(self, path, headers=None, method="GET", body=None):
-        lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
-        for k, v in (headers or {}).items():
+        lines = [f"{method} {path} HTTP/1.1"]
+        for k, v in {"Host": "localhost", **(headers or {})}.items():
             lines.append(f"{k}: {v}")
         if body is not None:
             lines.append(f"Content-Length: {len(body)}")

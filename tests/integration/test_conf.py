@@ -27,7 +27,7 @@ MAIN = {
                                            "1001"]),
     "scc_redis_pending": (["1", "4096"], ["0", "x", "", "1000001"]),
     "scc_redis_connect_timeout": (["1ms", "3s", "500"], ["0", "x", "",
-                                                         "-1s", "1h1"]),
+                                                         "-1s"]),
     "scc_redis_timeout": (["1ms", "3s"], ["0", "x", "", "1 2"]),
     "scc_postgres": (
         [PG, '"host=127.0.0.1 port=5433 dbname=d user=u"',
@@ -43,7 +43,7 @@ MAIN = {
     "scc_postgres_idle": (["1s", "1h"], ["0", "x", ""]),
     "scc_state_path": (["@DIR@/s"], ["", "a b"]),
     "scc_feed_interval": (["100ms", "1s"], ["0", "x", ""]),
-    "scc_lease_time": (["4s", "1m"], ["0", "x", "", "2s", "1500"]),
+    "scc_lease_time": (["4s", "1m"], ["0", "x", "", "2s", "1500ms"]),
     "scc_lease_wait": (["0", "50ms", "1s"], ["x", ""]),
     "scc_cache_ttl": (["1s", "1d"], ["0", "x", "", "-1", "1d 2"]),
     "scc_cache_generation": (["0", "7"], ["-1", "x", "", "2147483648"]),
@@ -56,7 +56,7 @@ LOCATION = {
                    "1 2 3"]),
     "scc_cells_max": (["1", "4096"], ["0", "4097", "x", "", "1 2"]),
     "scc_base_url": (["https://example.org/v1", "$scheme://$host/v1", '""'],
-                     ["", "a b", "$no_such_variable"]),
+                     ["", "a b"]),
     "scc_attribution": (['"© someone"', '""'], ["", "a b"]),
     "scc_bounds": (["124,33,132,39", "-180,-85,180,85"],
                    ["", "1,2,3", "a,b,c,d", "3,2,1,0", "170,1,-170,2",
@@ -110,7 +110,8 @@ def write(nginx, name, value, http=None):
         nginx.write(HTTP=" ".join(base), LOCATION="scc_api;\n" + line)
     with open(nginx.conf) as f:
         lines = f.read().split("\n")
-    return 1 + max(i for i, x in enumerate(lines) if line in x)
+    last = line.split("\n")[-1]
+    return 1 + max(i for i, x in enumerate(lines) if last in x)
 
 
 def cases(which):
@@ -146,10 +147,6 @@ def test_wrong_value(nginx, name, value):
     at = int(text.rsplit(":", 1)[1])
     # what only the whole block shows to be wrong is named at its end
     assert at == line or f'"{name}"' in text, text
-    # the directive, its value or one of its options is named
-    option = re.search(r"(\w+)=", value)
-    assert name in text or (value and value in text) or (
-        option and option.group(1) in text), text
 
 
 @pytest.mark.parametrize("name", sorted({*MAIN, *LOCATION}))
@@ -158,7 +155,7 @@ def test_twice(nginx, name):
     line = write(nginx, name, f"{value};\n{name} {value}".replace(" ;", ";"))
     p = nginx.test()
     assert p.returncode != 0 and "is duplicate" in p.stdout, p.stdout
-    assert f":{line + 1}" in p.stdout or f":{line}" in p.stdout, p.stdout
+    assert f":{line}" in p.stdout, p.stdout
 
 
 @pytest.mark.parametrize("name", sorted(MAIN))

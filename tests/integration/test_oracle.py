@@ -12,7 +12,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import psycopg2.extras
 import pytest
@@ -278,19 +278,6 @@ def make_boxes(rng, rows, n):
     return out
 
 
-def split_href(href):
-    u = urlsplit(href)
-    return u.path + "?" + u.query
-
-
-def next_link(doc):
-    for link in doc["links"]:
-        if link["rel"] == "next":
-            assert link["type"] == "application/geo+json"
-            return split_href(link["href"])
-    return None
-
-
 def pages(client, path, limit=None, most=400):
     """All features' ids of a paged answer, and its first page's document."""
     ids, first = [], None
@@ -307,7 +294,7 @@ def pages(client, path, limit=None, most=400):
             first = doc
         elif "numberMatched" in doc:
             assert doc["numberMatched"] == first["numberMatched"], path
-        path = next_link(doc)
+        path = a.next()
         if path is None:
             return ids, first
         assert got, "an empty page with a next one"
