@@ -1,0 +1,174 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "scc_query.h"
+
+
+/*
+ * A request line's path and query string, divided at the first '?', through
+ * the router and the parser; what they take must keep their promises.
+ */
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void fuzz_request(scc_str_t path, scc_str_t args);
+static void fuzz_error(const scc_err_t *err);
+static void fuzz_query(const scc_query_t *q);
+
+
+static const scc_query_conf_t  fuzz_conf = { 500, 2000, 256 };
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint8_t    *copy;
+    scc_str_t   path, args;
+
+    copy = malloc(size ? size : 1);
+
+    if (copy == NULL) {
+        return 0;
+    }
+
+    if (size) {
+        memcpy(copy, data, size);
+    }
+
+    path.data = copy;
+
+    for (path.len = 0; path.len < size; path.len++) {
+        if (copy[path.len] == '?') {
+            break;
+        }
+    }
+
+    args.data = copy + path.len + (path.len < size);
+    args.len = size - path.len - (path.len < size);
+
+    fuzz_request(path, args);
+
+    free(copy);
+
+    return 0;
+}
+
+
+static void
+fuzz_request(scc_str_t path, scc_str_t args)
+{
+    scc_err_t    err;
+    scc_query_t  q;
+
+    if (scc_query_path(&q, &fuzz_conf, path, &err) != SCC_OK
+        || scc_query_args(&q, &fuzz_conf, args, &err) != SCC_OK)
+    {
+        fuzz_error(&err);
+        return;
+    }
+
+    fuzz_query(&q);
+}
+
+
+static void
+fuzz_error(const scc_err_t *err)
+{
+    size_t  i;
+
+    if (err->field.len > SCC_ID_MAX || err->text[0] == '\0') {
+        abort();
+    }
+
+    for (i = 0; err->text[i]; i++) {
+        if (err->text[i] < ' ' || err->text[i] > '~') {
+            abort();
+        }
+    }
+}
+
+
+static void
+fuzz_query(const scc_query_t *q)
+{
+    size_t              n;
+    unsigned            i;
+    uint8_t             block[128], id[SCC_ID_MAX];
+    uint32_t            keys[256];
+    uint64_t            count;
+    scc_buf_t           b;
+    scc_cursor_t        c;
+    const scc_area_t   *a;
+
+    switch (q->route) {
+
+    case SCC_ROUTE_PLACES:
+        a = &q->area;
+
+        if (a->n > 2 || q->limit == 0 || q->limit > fuzz_conf.limit_max) {
+            abort();
+        }
+
+        for (i = 0; i < a->n; i++) {
+            if (a->box[i].w > a->box[i].e || a->box[i].s > a->box[i].n
+                || a->box[i].w < -SCC_LON_MAX || a->box[i].e > SCC_LON_MAX
+                || a->box[i].s < -SCC_LAT_MAX || a->box[i].n > SCC_LAT_MAX)
+            {
+                abort();
+            }
+        }
+
+        count = scc_area_cells(a);
+        n = scc_area_keys(a, keys, 256);
+
+        if ((count > 256) ? n != SIZE_MAX : n != count) {
+            abort();
+        }
+
+        if (q->cursor.set) {
+            scc_buf_fixed(&b, block, sizeof(block));
+            scc_cursor_write(&b, q->cursor.cell, q->cursor.id);
+
+            if (b.error
+                || scc_cursor_parse(scc_buf_get(&b), id, &c) != SCC_OK
+                || c.cell != q->cursor.cell
+                || !scc_str_eq(c.id, q->cursor.id))
+            {
+                abort();
+            }
+        }
+
+        break;
+
+    case SCC_ROUTE_PLACE:
+
+        if (q->id.len == 0 || q->id.len > SCC_ID_MAX
+            || !scc_utf8_valid(q->id))
+        {
+            abort();
+        }
+
+        break;
+
+    case SCC_ROUTE_CELLS:
+    case SCC_ROUTE_TILE:
+
+        if (scc_cells_keys(&q->cells, keys, 256) == SIZE_MAX) {
+            abort();
+        }
+
+        break;
+
+    case SCC_ROUTE_TILEJSON:
+        break;
+
+    default:
+        abort();
+    }
+}
