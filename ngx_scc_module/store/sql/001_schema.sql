@@ -96,6 +96,12 @@ CREATE INDEX contribution_conquest
     ON scc.contribution (target, kind, hlc, event_id)
     WHERE kind IN ('place_accessibility', 'building_accessibility');
 
+-- What a contributor conquered, in order.
+
+CREATE INDEX contribution_roster
+    ON scc.contribution (contributor_id, hlc)
+    WHERE kind IN ('place_accessibility', 'building_accessibility');
+
 
 -- Projections.  No foreign keys between them: events come in any order.
 -- hlc, event_id: of the contribution that the row is folded from.
@@ -149,7 +155,7 @@ CREATE TABLE scc.place (
                                               AND 1800000000),
     CONSTRAINT place_lat_e7 CHECK (lat_e7 BETWEEN -900000000 AND 900000000),
     CONSTRAINT place_level CHECK (level BETWEEN 0 AND 5)
-) WITH (fillfactor = 80);               -- room for level and rev to change
+) WITH (fillfactor = 70);               -- room for level and rev to change
 
 CREATE INDEX place_cell ON scc.place (cell, id);
 CREATE INDEX place_geom ON scc.place USING gist (geom);
@@ -246,13 +252,12 @@ CREATE TABLE scc.building_accessibility (
 );
 
 
--- hlc, event_id: of the contribution that gave the name; NULL while none did.
+-- hlc: of the newest contribution that gave a name; NULL while none did.
 
 CREATE TABLE scc.contributor (
     id            text COLLATE "C" PRIMARY KEY,
-    display_name  text,
+    display_name  text COLLATE "C",
     hlc           bigint,
-    event_id      uuid,
     created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
 
@@ -261,8 +266,9 @@ CREATE TABLE scc.contributor (
 
 
 -- The unit of caching.  Kept by triggers on scc.place; counts are of places
--- that are not closed; n_unknown: those without a level.  A cell's row stays
--- when its last place goes, and ver only ever rises.
+-- that are not closed; n_unknown: those without a level.  ver rises with any
+-- change to what a feature or a page of the cell's places shows, closed ones
+-- included.  It never falls: the row stays when the last place goes.
 
 CREATE TABLE scc.cell (
     cell          bigint PRIMARY KEY

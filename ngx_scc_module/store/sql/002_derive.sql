@@ -203,23 +203,28 @@ $$;
 CREATE FUNCTION scc.place_touch(ids text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off AS $$
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
+    PERFORM set_config('scc.touching', 'on', true);
+
     UPDATE scc.place p
-    SET rev = p.rev + 1, registered = s.registered, level = s.level
-    FROM (SELECT r.id, a.place_id IS NOT NULL AS registered,
-              CASE WHEN a.place_id IS NOT NULL THEN
-                  scc.level(true, a.is_first_floor, a.stair_info,
-                      a.has_slope, b.building_id IS NOT NULL, b.has_slope,
-                      b.has_elevator, b.entrance_stair_info,
-                      b.elevator_stair_info) END AS level
-          FROM unnest(ids) AS i(id)
-          JOIN scc.place r ON r.id = i.id COLLATE "C"
-          LEFT JOIN scc.place_accessibility a ON a.place_id = r.id
-          LEFT JOIN scc.building_accessibility b
-              ON b.building_id = r.building_id
-          OFFSET 0) s
-    WHERE p.id = s.id;
+    SET rev = p.rev + 1,
+        (registered, level) = (
+            SELECT a.place_id IS NOT NULL,
+                CASE WHEN a.place_id IS NOT NULL THEN
+                    scc.level(true, a.is_first_floor, a.stair_info,
+                        a.has_slope, b.building_id IS NOT NULL, b.has_slope,
+                        b.has_elevator, b.entrance_stair_info,
+                        b.elevator_stair_info) END
+            FROM (SELECT) one
+            LEFT JOIN scc.place_accessibility a ON a.place_id = p.id
+            LEFT JOIN scc.building_accessibility b
+                ON b.building_id = p.building_id)
+    FROM unnest(ids) AS i(id)
+    WHERE p.id = i.id COLLATE "C";
+
+    PERFORM set_config('scc.touching', '', true);
 END
 $$;
 
@@ -231,7 +236,8 @@ $$;
 CREATE FUNCTION scc.place_inserted() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off AS $$
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids  text[];
 BEGIN
@@ -242,17 +248,18 @@ BEGIN
     INSERT INTO scc.cell AS c (cell, ver, n, n_registered, n_unknown,
         n_level0, n_level1, n_level2, n_level3, n_level4, n_level5,
         sum_lon, sum_lat)
-    SELECT r.cell, 1, count(*), count(*) FILTER (WHERE r.registered),
-        count(*) - count(r.level),
-        count(*) FILTER (WHERE r.level = 0),
-        count(*) FILTER (WHERE r.level = 1),
-        count(*) FILTER (WHERE r.level = 2),
-        count(*) FILTER (WHERE r.level = 3),
-        count(*) FILTER (WHERE r.level = 4),
-        count(*) FILTER (WHERE r.level = 5),
-        sum(r.lon_e7), sum(r.lat_e7)
-    FROM new_rows r
-    WHERE NOT r.is_closed
+    SELECT r.cell, 1, sum(r.s),
+        coalesce(sum(r.s) FILTER (WHERE r.registered), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level IS NULL), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level = 0), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level = 1), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level = 2), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level = 3), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level = 4), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level = 5), 0),
+        sum(r.s * r.lon_e7::bigint), sum(r.s * r.lat_e7::bigint)
+    FROM (SELECT w.cell, (NOT w.is_closed)::int AS s, w.registered, w.level,
+              w.lon_e7, w.lat_e7 FROM new_rows w) r
     GROUP BY r.cell
     ORDER BY r.cell
     ON CONFLICT (cell) DO UPDATE SET
@@ -299,7 +306,8 @@ $$;
 CREATE FUNCTION scc.place_updated() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off AS $$
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids  text[];
 BEGIN
@@ -320,11 +328,11 @@ BEGIN
         coalesce(sum(r.s) FILTER (WHERE r.level = 4), 0),
         coalesce(sum(r.s) FILTER (WHERE r.level = 5), 0),
         sum(r.s * r.lon_e7::bigint), sum(r.s * r.lat_e7::bigint)
-    FROM (SELECT o.cell, -1 AS s, o.registered, o.level, o.lon_e7, o.lat_e7
-              FROM old_rows o WHERE NOT o.is_closed
+    FROM (SELECT o.cell, -(NOT o.is_closed)::int AS s, o.registered,
+              o.level, o.lon_e7, o.lat_e7 FROM old_rows o
           UNION ALL
-          SELECT w.cell, 1, w.registered, w.level, w.lon_e7, w.lat_e7
-              FROM new_rows w WHERE NOT w.is_closed) r
+          SELECT w.cell, (NOT w.is_closed)::int, w.registered,
+              w.level, w.lon_e7, w.lat_e7 FROM new_rows w) r
     GROUP BY r.cell
     ORDER BY r.cell
     ON CONFLICT (cell) DO UPDATE SET
@@ -342,6 +350,10 @@ BEGIN
         sum_lat = c.sum_lat + excluded.sum_lat,
         changed_at = excluded.changed_at,
         changed_xid = excluded.changed_xid;
+
+    IF current_setting('scc.touching', true) = 'on' THEN
+        RETURN NULL;                            -- by scc.place_touch()
+    END IF;
 
     SELECT array_agg(s.id) INTO ids
     FROM (SELECT r.id, r.registered, r.level,
@@ -371,22 +383,24 @@ $$;
 CREATE FUNCTION scc.place_deleted() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off AS $$
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     INSERT INTO scc.cell AS c (cell, ver, n, n_registered, n_unknown,
         n_level0, n_level1, n_level2, n_level3, n_level4, n_level5,
         sum_lon, sum_lat)
-    SELECT r.cell, 1, -count(*), -count(*) FILTER (WHERE r.registered),
-        -(count(*) - count(r.level)),
-        -count(*) FILTER (WHERE r.level = 0),
-        -count(*) FILTER (WHERE r.level = 1),
-        -count(*) FILTER (WHERE r.level = 2),
-        -count(*) FILTER (WHERE r.level = 3),
-        -count(*) FILTER (WHERE r.level = 4),
-        -count(*) FILTER (WHERE r.level = 5),
-        -sum(r.lon_e7), -sum(r.lat_e7)
-    FROM old_rows r
-    WHERE NOT r.is_closed
+    SELECT r.cell, 1, sum(r.s),
+        coalesce(sum(r.s) FILTER (WHERE r.registered), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level IS NULL), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level = 0), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level = 1), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level = 2), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level = 3), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level = 4), 0),
+        coalesce(sum(r.s) FILTER (WHERE r.level = 5), 0),
+        sum(r.s * r.lon_e7::bigint), sum(r.s * r.lat_e7::bigint)
+    FROM (SELECT o.cell, -(NOT o.is_closed)::int AS s, o.registered,
+              o.level, o.lon_e7, o.lat_e7 FROM old_rows o) r
     GROUP BY r.cell
     ORDER BY r.cell
     ON CONFLICT (cell) DO UPDATE SET
@@ -443,7 +457,8 @@ $$;
 CREATE FUNCTION scc.building_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off AS $$
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     buildings  text[];
     ids        text[];
@@ -492,6 +507,47 @@ END
 $$;
 
 
+-- Pages show contributors by name: a new name is a change of all of theirs.
+
+CREATE FUNCTION scc.contributor_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    contributors  text[];
+    ids           text[];
+BEGIN
+    SELECT array_agg(w.id) INTO contributors
+        FROM new_rows w
+        LEFT JOIN old_rows o ON o.id = w.id
+        WHERE w.display_name IS DISTINCT FROM o.display_name;
+
+    IF contributors IS NULL THEN
+        RETURN NULL;
+    END IF;
+
+    SELECT array_agg(t.id) INTO ids
+        FROM (SELECT l.target AS id
+              FROM unnest(contributors) AS c(id)
+              JOIN scc.contribution l ON l.contributor_id = c.id COLLATE "C"
+              WHERE l.kind = 'place_accessibility'
+              UNION
+              SELECT p.id
+              FROM unnest(contributors) AS c(id)
+              JOIN scc.contribution l ON l.contributor_id = c.id COLLATE "C"
+              JOIN scc.place p ON p.building_id = l.target
+              WHERE l.kind = 'building_accessibility') t;
+
+    IF ids IS NOT NULL THEN
+        PERFORM scc.place_touch(ids);
+    END IF;
+
+    RETURN NULL;
+END
+$$;
+
+
 -- Names give the order within one moment: alphabetical.
 
 CREATE TRIGGER revise BEFORE UPDATE ON scc.place
@@ -509,13 +565,23 @@ CREATE TRIGGER deleted AFTER DELETE ON scc.place
     REFERENCING OLD TABLE AS old_rows
     FOR EACH STATEMENT EXECUTE FUNCTION scc.place_deleted();
 
+CREATE TRIGGER revise_1 BEFORE UPDATE ON scc.contributor
+    FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+
+CREATE TRIGGER revise_2 BEFORE UPDATE ON scc.contributor
+    FOR EACH ROW EXECUTE FUNCTION scc.stamp();
+
+CREATE TRIGGER updated AFTER UPDATE ON scc.contributor
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION scc.contributor_changed();
+
 DO $$
 DECLARE
     t  text;
     f  text;
 BEGIN
     FOREACH t IN ARRAY ARRAY['place', 'building', 'place_accessibility',
-                             'building_accessibility']
+                             'building_accessibility', 'contributor']
     LOOP
         EXECUTE format('CREATE TRIGGER take_turn '
             'BEFORE INSERT OR UPDATE OR DELETE ON scc.%I '

@@ -43,7 +43,8 @@ CREATE FUNCTION scc.fold(event_id uuid[], hlc bigint[], kind text[],
     received_at timestamptz[], segment_id uuid, body text[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off SET work_mem = '64MB' AS $$
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
     doc    jsonb[];
@@ -53,6 +54,8 @@ DECLARE
     kinds  text[] := fold.kind;
     cids   text[] := fold.contributor_id;
     names  text[] := fold.contributor_name;
+    won    bigint;
+    lost   text[];
 BEGIN
     doc := ARRAY(SELECT b::jsonb FROM unnest(fold.body) AS u(b));
 
@@ -101,28 +104,29 @@ BEGIN
             WHERE w.is_new AND w.hlc IS NOT NULL;
     END IF;
 
-    INSERT INTO scc.contributor AS c (id, display_name, hlc, event_id)
-    SELECT DISTINCT ON (s.id) s.id, s.name,
-        CASE WHEN s.name IS NOT NULL THEN s.hlc END,
-        CASE WHEN s.name IS NOT NULL THEN s.event_id END
-    FROM (SELECT u.contributor_id COLLATE "C" AS id, u.name, u.hlc,
-              u.event_id, 0 AS own
-          FROM unnest(ids, hlcs, cids, names)
-              AS u(event_id, hlc, contributor_id, name)
-          UNION ALL
-          SELECT u.doc ->> 'contributorId', u.doc ->> 'displayName', u.hlc,
-              u.event_id, 1
-          FROM unnest(ids, hlcs, kinds, doc) AS u(event_id, hlc, kind, doc)
-          WHERE u.kind = 'contributor') s
-    ORDER BY s.id, s.name IS NULL, s.hlc DESC, s.event_id DESC, s.own DESC
+    -- Of names given at the same hlc the greater wins: any order, one result.
+
+    INSERT INTO scc.contributor AS c (id, display_name, hlc)
+    SELECT DISTINCT ON (g.id) g.id, g.name, g.hlc
+    FROM (SELECT s.id, s.name,
+              CASE WHEN s.name IS NOT NULL THEN max(s.hlc) END AS hlc
+          FROM (SELECT u.contributor_id COLLATE "C" AS id,
+                    u.name COLLATE "C" AS name, u.hlc
+                FROM unnest(hlcs, cids, names)
+                    AS u(hlc, contributor_id, name)
+                UNION ALL
+                SELECT u.doc ->> 'contributorId', u.doc ->> 'displayName',
+                    u.hlc
+                FROM unnest(hlcs, kinds, doc) AS u(hlc, kind, doc)
+                WHERE u.kind = 'contributor') s
+          GROUP BY s.id, s.name) g
+    ORDER BY g.id, g.name IS NULL, g.hlc DESC, g.name DESC
     ON CONFLICT (id) DO UPDATE SET
         display_name = excluded.display_name,
-        hlc = excluded.hlc,
-        event_id = excluded.event_id,
-        updated_at = clock_timestamp()
-    WHERE excluded.display_name IS NOT NULL
-        AND (c.hlc IS NULL
-             OR (c.hlc, c.event_id) < (excluded.hlc, excluded.event_id));
+        hlc = excluded.hlc
+    WHERE excluded.hlc IS NOT NULL
+        AND (c.hlc IS NULL OR (c.hlc, c.display_name)
+                              < (excluded.hlc, excluded.display_name));
 
     IF 'building' = ANY (kinds) THEN
         INSERT INTO scc.building AS t (id, name, address, lon_e7, lat_e7,
@@ -189,6 +193,21 @@ BEGIN
             hlc = excluded.hlc,
             event_id = excluded.event_id
         WHERE (t.hlc, t.event_id) < (excluded.hlc, excluded.event_id);
+
+        -- Who comes too late is a contributor all the same, and pages say so.
+
+        GET DIAGNOSTICS won = ROW_COUNT;
+
+        IF won < cardinality(array_positions(kinds, 'building_accessibility'))
+        THEN
+            SELECT array_agg(p.id) INTO lost
+                FROM unnest(ids, kinds, doc) AS e(event_id, kind, doc)
+                JOIN scc.building_accessibility t
+                    ON t.building_id = (e.doc ->> 'buildingId') COLLATE "C"
+                JOIN scc.place p ON p.building_id = t.building_id
+                WHERE e.kind = 'building_accessibility'
+                    AND t.event_id <> e.event_id;
+        END IF;
     END IF;
 
     IF 'place_accessibility' = ANY (kinds) THEN
@@ -225,19 +244,38 @@ BEGIN
             hlc = excluded.hlc,
             event_id = excluded.event_id
         WHERE (t.hlc, t.event_id) < (excluded.hlc, excluded.event_id);
+
+        GET DIAGNOSTICS won = ROW_COUNT;
+
+        IF won < cardinality(array_positions(kinds, 'place_accessibility'))
+        THEN
+            SELECT array_cat(lost, array_agg(t.place_id)) INTO lost
+                FROM unnest(ids, kinds, doc) AS e(event_id, kind, doc)
+                JOIN scc.place_accessibility t
+                    ON t.place_id = (e.doc ->> 'placeId') COLLATE "C"
+                WHERE e.kind = 'place_accessibility'
+                    AND t.event_id <> e.event_id;
+        END IF;
     END IF;
 
     IF 'place' = ANY (kinds) THEN
         INSERT INTO scc.place AS t (id, name, category, address, source,
             extra, building_id, synthetic, is_closed, lon_e7, lat_e7, hlc,
-            event_id)
+            event_id, registered, level)
         SELECT (p.b)."placeId", (p.b).name, (p.b).category, (p.b).address,
             (p.b).source, (p.b).extra, (p.b)."buildingId",
             coalesce((p.b).synthetic, false),
             coalesce((p.b)."isClosed", false),
             round(((p.b).location).lng * 10000000)::int,
             round(((p.b).location).lat * 10000000)::int,
-            p.hlc, p.event_id
+            p.hlc, p.event_id,
+
+            -- known already if the accessibility came first or with it
+            a.place_id IS NOT NULL,
+            CASE WHEN a.place_id IS NOT NULL THEN
+                scc.level(true, a.is_first_floor, a.stair_info, a.has_slope,
+                    b.building_id IS NOT NULL, b.has_slope, b.has_elevator,
+                    b.entrance_stair_info, b.elevator_stair_info) END
         FROM (SELECT jsonb_populate_record(NULL::scc.place_body, w.doc)
                   AS b, w.hlc, w.event_id
               FROM (SELECT DISTINCT ON (u.target) u.*
@@ -248,6 +286,9 @@ BEGIN
                           WHERE e.kind = 'place') u
                     ORDER BY u.target, u.hlc DESC, u.event_id DESC) w
               OFFSET 0) p
+        LEFT JOIN scc.place_accessibility a ON a.place_id = (p.b)."placeId"
+        LEFT JOIN scc.building_accessibility b
+            ON b.building_id = (p.b)."buildingId"
         ON CONFLICT (id) DO UPDATE SET
             name = excluded.name,
             category = excluded.category,
@@ -259,9 +300,15 @@ BEGIN
             is_closed = excluded.is_closed,
             lon_e7 = excluded.lon_e7,
             lat_e7 = excluded.lat_e7,
+            registered = excluded.registered,
+            level = excluded.level,
             hlc = excluded.hlc,
             event_id = excluded.event_id
         WHERE (t.hlc, t.event_id) < (excluded.hlc, excluded.event_id);
+    END IF;
+
+    IF lost IS NOT NULL THEN
+        PERFORM scc.place_touch(lost);
     END IF;
 
     RETURN cardinality(fresh);
