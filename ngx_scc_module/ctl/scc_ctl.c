@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/evp.h>
 
@@ -99,7 +100,9 @@ scc_ctl_error(const char *fmt, ...)
 {
     va_list  args;
 
-    fputs("sccctl: ", stderr);
+    /* A progress line may stand there. */
+
+    fputs(isatty(STDERR_FILENO) ? "\r\033[Ksccctl: " : "sccctl: ", stderr);
 
     va_start(args, fmt);
     vfprintf(stderr, fmt, args);

@@ -290,14 +290,12 @@ scc_ctl_apply_role(scc_ctl_apply_t *a)
 
     if (scc_ctl_pg_number(a->pg, "looking for role scc_app",
                           PQserverVersion(a->pg) >= 160000
-                          ? "SELECT CASE WHEN pg_has_role(r.oid, 'SET')"
-                            " THEN 1 ELSE 0 END FROM pg_roles r"
-                            " WHERE r.rolname = 'scc_app' UNION ALL"
-                            " SELECT 0 LIMIT 1"
-                          : "SELECT CASE WHEN pg_has_role(r.oid, 'MEMBER')"
-                            " THEN 1 ELSE 0 END FROM pg_roles r"
-                            " WHERE r.rolname = 'scc_app' UNION ALL"
-                            " SELECT 0 LIMIT 1", &may)
+                          ? "SELECT coalesce((SELECT"
+                            " pg_has_role(oid, 'SET')::int FROM pg_roles"
+                            " WHERE rolname = 'scc_app'), 0)"
+                          : "SELECT coalesce((SELECT"
+                            " pg_has_role(oid, 'MEMBER')::int FROM pg_roles"
+                            " WHERE rolname = 'scc_app'), 0)", &may)
         != 0)
     {
         return -1;

@@ -357,7 +357,7 @@ scc_ctl_schema_compare(const char *version, const char *name,
         return -1;
     }
 
-    if (atoi(version) != scc_ctl_sql[n].version) {
+    if (strtol(version, NULL, 10) != scc_ctl_sql[n].version) {
         scc_ctl_error("the store misses migration %s but has %s (%s); it "
                       "was changed by hand, put the row back into "
                       "scc.migration", scc_ctl_sql[n].name, version, name);
