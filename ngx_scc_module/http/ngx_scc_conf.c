@@ -408,6 +408,15 @@ ngx_scc_conf_not_zero(ngx_conf_t *cf, void *post, void *data)
 }
 
 
+char *
+ngx_scc_conf_not_zero_sec(ngx_conf_t *cf, void *post, void *data)
+{
+    time_t *sec = data;
+
+    return (*sec == 0) ? "must not be zero" : NGX_CONF_OK;
+}
+
+
 static char *
 ngx_scc_conf_redis_option(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf,
     ngx_str_t *option)

@@ -93,6 +93,7 @@ char *ngx_scc_conf_state_path(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_scc_conf_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_scc_conf_not_zero(ngx_conf_t *cf, void *post, void *data);
+char *ngx_scc_conf_not_zero_sec(ngx_conf_t *cf, void *post, void *data);
 char *ngx_scc_conf_bounds(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* ngx_scc_process.c */

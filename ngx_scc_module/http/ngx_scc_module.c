@@ -33,6 +33,7 @@ static ngx_conf_num_bounds_t  ngx_scc_generation_bounds = {
 
 
 static ngx_conf_post_t  ngx_scc_not_zero = { ngx_scc_conf_not_zero };
+static ngx_conf_post_t  ngx_scc_not_zero_sec = { ngx_scc_conf_not_zero_sec };
 
 
 static ngx_command_t  ngx_scc_commands[] = {
@@ -189,7 +190,7 @@ static ngx_command_t  ngx_scc_commands[] = {
       ngx_conf_set_sec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_scc_main_conf_t, cache.ttl),
-      NULL },
+      &ngx_scc_not_zero_sec },
 
     { ngx_string("scc_cache_generation"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
