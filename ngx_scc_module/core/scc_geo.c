@@ -93,10 +93,7 @@ scc_area_parse(scc_str_t text, scc_area_t *area, scc_err_t *err)
 
     crosses = (scc_decimal_cmp(&edge[0], &edge[2]) > 0);
 
-    if (crosses
-        && (up[0] > SCC_LON_MAX || down[0] < -SCC_LON_MAX
-            || up[2] > SCC_LON_MAX || down[2] < -SCC_LON_MAX))
-    {
+    if (crosses && (up[0] > SCC_LON_MAX || down[2] < -SCC_LON_MAX)) {
         return scc_area_error(err, "has its west beyond its east; only a box "
                               "within -180..180 may cross the "
                               "antimeridian so");
