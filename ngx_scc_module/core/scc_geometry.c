@@ -511,13 +511,13 @@ scc_geometry_finish(scc_geometry_t *g, scc_geometry_type_t type)
         return;
     }
 
-    if (type == GEOMETRY_UNKNOWN || g->bad_shape) {
-        g->fault = SCC_FEATURE_BAD_GEOMETRY;
+    if (type != GEOMETRY_UNKNOWN && g->bad_number) {
+        g->fault = SCC_FEATURE_BAD_NUMBER;
         return;
     }
 
-    if (g->bad_number) {
-        g->fault = SCC_FEATURE_BAD_NUMBER;
+    if (type == GEOMETRY_UNKNOWN || g->bad_shape) {
+        g->fault = SCC_FEATURE_BAD_GEOMETRY;
         return;
     }
 

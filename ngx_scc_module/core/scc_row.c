@@ -156,6 +156,9 @@ scc_row_build(scc_row_t *r, const scc_fields_t *f, scc_import_row_t *row)
         || (rc = scc_row_building_access(r, f, row)) != SCC_OK)
     {
         row->n = 0;
+        row->contributor_id.len = 0;
+        row->contributor_name.len = 0;
+
         return rc == SCC_DECLINED ? SCC_OK : rc;
     }
 
