@@ -7,6 +7,9 @@
 #include "ngx_scc_backoff.h"
 
 
+#define NGX_SCC_TROUBLE_QUIET  1000
+
+
 void
 ngx_scc_backoff_init(ngx_scc_backoff_t *b, ngx_msec_t min, ngx_msec_t max)
 {
@@ -54,6 +57,45 @@ ngx_scc_backoff_down(ngx_scc_backoff_t *b)
     }
 
     return delay - (ngx_msec_t) ngx_random() % (delay / 2 + 1);
+}
+
+
+ngx_uint_t
+ngx_scc_trouble(ngx_scc_trouble_t *t, const char *text)
+{
+    /* a process that leaves closes its connections by itself */
+
+    if (ngx_exiting || ngx_terminate) {
+        return 0;
+    }
+
+    if (t->on && ngx_strncmp(t->text, text, sizeof(t->text) - 1) == 0) {
+        return 0;
+    }
+
+    if (t->seen && ngx_current_msec - t->at < NGX_SCC_TROUBLE_QUIET) {
+        return 0;
+    }
+
+    (void) ngx_cpystrn((u_char *) t->text, (u_char *) text, sizeof(t->text));
+
+    t->at = ngx_current_msec;
+    t->on = 1;
+    t->seen = 1;
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_scc_trouble_over(ngx_scc_trouble_t *t)
+{
+    ngx_uint_t  on;
+
+    on = t->on;
+    t->on = 0;
+
+    return on;
 }
 
 

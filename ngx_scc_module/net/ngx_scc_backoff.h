@@ -39,6 +39,28 @@ void ngx_scc_backoff_up(ngx_scc_backoff_t *b);
 ngx_msec_t ngx_scc_backoff_down(ngx_scc_backoff_t *b);
 
 
+/*
+ * What a pool has logged about its server being down: each reason once in a
+ * burst, and nothing more often than once a second.
+ */
+
+#define NGX_SCC_TROUBLE_TEXT  160
+
+typedef struct {
+    ngx_msec_t       at;                /* of the last report */
+    char             text[NGX_SCC_TROUBLE_TEXT];
+    unsigned         on:1;              /* reported, and not over yet */
+    unsigned         seen:1;            /* "at" is set */
+} ngx_scc_trouble_t;
+
+
+/* True if text, a NUL-terminated reason, is to be logged. */
+ngx_uint_t ngx_scc_trouble(ngx_scc_trouble_t *t, const char *text);
+
+/* True if the end of trouble is to be logged. */
+ngx_uint_t ngx_scc_trouble_over(ngx_scc_trouble_t *t);
+
+
 /* Log text from a server: its first line, printable ASCII, cut to size;
    always NUL-terminated.  Returns dst. */
 char *ngx_scc_net_text(char *dst, size_t size, const char *src, size_t len);

@@ -7,11 +7,6 @@
 #include "ngx_scc_pg_int.h"
 
 
-/* Trouble that comes and goes is logged once in so many milliseconds. */
-
-#define NGX_SCC_PG_QUIET  1000
-
-
 static void ngx_scc_pg_dispatch_handler(ngx_event_t *ev);
 static void ngx_scc_pg_retry(ngx_scc_pg_pool_t *pool);
 static void ngx_scc_pg_retry_handler(ngx_event_t *ev);
@@ -397,9 +392,7 @@ ngx_scc_pg_up(ngx_scc_pg_pool_t *pool)
         ngx_del_timer(&pool->retry);
     }
 
-    if (pool->trouble) {
-        pool->trouble = 0;
-
+    if (ngx_scc_trouble_over(&pool->trouble)) {
         ngx_log_error(NGX_LOG_NOTICE, pool->log, 0,
                       "postgres %V is up again", &pool->conf->name);
     }
@@ -453,20 +446,16 @@ void
 ngx_scc_pg_trouble(ngx_scc_pg_pool_t *pool, const char *what,
     const char *text)
 {
-    if (pool->trouble
-        || ngx_exiting
-        || (pool->silent
-            && ngx_current_msec - pool->reported < NGX_SCC_PG_QUIET))
-    {
-        return;
+    char  reason[NGX_SCC_TROUBLE_TEXT];
+
+    (void) ngx_snprintf((u_char *) reason, sizeof(reason) - 1, "%s%s%s%Z",
+                        what, text[0] ? ": " : "", text);
+    reason[sizeof(reason) - 1] = '\0';
+
+    if (ngx_scc_trouble(&pool->trouble, reason)) {
+        ngx_log_error(NGX_LOG_ERR, pool->log, 0, "postgres %V %s",
+                      &pool->conf->name, reason);
     }
-
-    pool->trouble = 1;
-    pool->silent = 1;
-    pool->reported = ngx_current_msec;
-
-    ngx_log_error(NGX_LOG_ERR, pool->log, 0, "postgres %V: %s: %s",
-                  &pool->conf->name, what, text);
 }
 
 

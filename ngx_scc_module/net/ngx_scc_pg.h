@@ -55,12 +55,15 @@ typedef enum {
     NGX_SCC_PG_OK = 0,                  /* rows (maybe none) */
     NGX_SCC_PG_FAILED,                  /* the server said no: sqlstate */
     NGX_SCC_PG_DOWN,                    /* no connection, or it was lost */
-    NGX_SCC_PG_TIMEOUT,                 /* the deadline passed */
-    NGX_SCC_PG_BUSY,                    /* the queue was full */
+    NGX_SCC_PG_TIMEOUT,                 /* the deadline passed, ours or
+                                           the server's (57014) */
+    NGX_SCC_PG_BUSY,                    /* the queue was full, or no
+                                           memory */
 } ngx_scc_pg_status_t;
 
 
-/* result is valid only inside the handler; NULL unless OK or FAILED. */
+/* result is valid only inside the handler; NULL unless OK or FAILED.  The
+   handler may query and cancel others; its own call is over. */
 typedef void (*ngx_scc_pg_handler_pt)(void *data, ngx_scc_pg_status_t status,
     ngx_scc_pg_result_t *result);
 
@@ -69,12 +72,17 @@ typedef void (*ngx_scc_pg_handler_pt)(void *data, ngx_scc_pg_status_t status,
  * Parses a conninfo string at configuration time.  host must be an address,
  * a socket directory, or a name that resolves now.  Returns an error text
  * for ngx_conf_log_error or NULL.  Sets what must be ours: client_encoding,
- * application_name, gssencmode=disable, options with statement_timeout.
+ * gssencmode=disable, options with statement_timeout; and, unless given,
+ * application_name, keepalives and tcp_user_timeout.  Call it when
+ * conf->timeout is known: in init_main_conf.
  */
 char *ngx_scc_pg_conninfo(ngx_conf_t *cf, ngx_scc_pg_conf_t *conf);
 
 ngx_scc_pg_pool_t *ngx_scc_pg_pool_create(ngx_cycle_t *cycle,
     ngx_scc_pg_conf_t *conf);
+
+/* For exit_process, where it must be called.  Handlers of calls still
+   waiting or running are not called. */
 void ngx_scc_pg_pool_destroy(ngx_scc_pg_pool_t *pool);
 
 /*

@@ -84,12 +84,10 @@ struct ngx_scc_pg_pool_s {
     ngx_event_t                retry;       /* while down and wanted */
     ngx_scc_backoff_t          backoff;
     ngx_msec_t                 down_until;
-    ngx_msec_t                 reported;
+    ngx_scc_trouble_t          trouble;
     ngx_msec_t                 refused_at;
     unsigned                   refused:1;   /* "refused_at" is set */
     unsigned                   down:1;      /* the last connect failed */
-    unsigned                   trouble:1;   /* logged, not yet over */
-    unsigned                   silent:1;    /* "reported" is set */
     unsigned                   probe:1;     /* connect with nobody waiting */
 };
 

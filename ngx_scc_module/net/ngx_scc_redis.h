@@ -14,8 +14,9 @@
 
 /*
  * Pipelined connections to one Redis server, driven by nginx events; the
- * only user of hiredis.  A pool belongs to one process and lives on its
- * cycle: make it in init_process (worker, helper or single), never earlier.
+ * only user of hiredis (its reply parser).  A pool belongs to one process
+ * and lives on its cycle: make it in init_process (worker, helper or
+ * single), never earlier.
  * It connects by itself, in the background, with backoff; while it is down
  * commands fail at once.  Every command has a deadline; when one passes,
  * its connection is dropped (replies are positional) and the commands on it
@@ -48,17 +49,23 @@ typedef enum {
 
 
 /* reply is valid only inside the handler; NULL unless status is OK.  The
-   handler may send further commands and cancel others. */
+   handler may send further commands and cancel others; the call it is the
+   handler of is over, and must not be cancelled any more. */
 typedef void (*ngx_scc_redis_handler_pt)(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 
 
 ngx_scc_redis_pool_t *ngx_scc_redis_pool_create(ngx_cycle_t *cycle,
     ngx_scc_redis_conf_t *conf);
+
+/* For exit_process, where it must be called: connections stay open during a
+   graceful shutdown, for the requests that are finishing.  Handlers of
+   commands still pending are not called. */
 void ngx_scc_redis_pool_destroy(ngx_scc_redis_pool_t *pool);
 
 /* Scripts are loaded at each connect, before it is called ready.  sha1 is
-   filled in (40 hex digits) by register. */
+   filled in (40 hex digits) by ngx_scc_redis_script(), which keeps script;
+   call it right after the pool was created. */
 typedef struct {
     ngx_str_t        name;              /* for the log */
     ngx_str_t        text;

@@ -18,10 +18,6 @@
 
 #define NGX_SCC_REDIS_KEEP   (256 * 1024)
 
-/* Trouble that comes and goes is logged once in so many milliseconds. */
-
-#define NGX_SCC_REDIS_QUIET  1000
-
 
 static void ngx_scc_redis_timer_handler(ngx_event_t *ev);
 static void ngx_scc_redis_deadline_handler(ngx_event_t *ev);
@@ -193,13 +189,11 @@ ngx_scc_redis_conn_ready(ngx_scc_redis_conn_t *conn)
     conn->reason[0] = '\0';
     ngx_scc_backoff_up(&conn->backoff);
 
-    if (pool->trouble) {
-        pool->trouble = 0;
-
+    if (ngx_scc_trouble_over(&pool->trouble)) {
         ngx_log_error(NGX_LOG_NOTICE, pool->log, 0,
                       "redis %V is up again", &pool->conf->addr.name);
 
-    } else if (pool->ready == 0 && !pool->silent) {
+    } else if (pool->ready == 0) {
         ngx_log_error(NGX_LOG_INFO, pool->log, 0,
                       "redis %V is up", &pool->conf->addr.name);
     }
@@ -283,6 +277,7 @@ ngx_scc_redis_connect(ngx_scc_redis_conn_t *conn)
     pc.get = ngx_event_get_peer;
     pc.log = &pool->quiet;
     pc.log_error = NGX_ERROR_INFO;
+    pc.so_keepalive = 1;
 
     ngx_set_socket_errno(0);
 
@@ -700,19 +695,9 @@ static void
 ngx_scc_redis_trouble(ngx_scc_redis_pool_t *pool, ngx_err_t err,
     const char *reason)
 {
-    if (pool->trouble
-        || ngx_exiting
-        || (pool->silent
-            && ngx_current_msec - pool->reported < NGX_SCC_REDIS_QUIET))
-    {
-        return;
+    if (ngx_scc_trouble(&pool->trouble, reason)) {
+        ngx_log_error(NGX_LOG_ERR, pool->log, err,
+                      "redis %V is down: %s; trying again",
+                      &pool->conf->addr.name, reason);
     }
-
-    pool->trouble = 1;
-    pool->silent = 1;
-    pool->reported = ngx_current_msec;
-
-    ngx_log_error(NGX_LOG_ERR, pool->log, err,
-                  "redis %V is down: %s; trying again",
-                  &pool->conf->addr.name, reason);
 }

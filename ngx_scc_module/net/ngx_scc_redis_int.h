@@ -97,10 +97,8 @@ struct ngx_scc_redis_pool_s {
     ngx_queue_t                  free;      /* calls */
     ngx_uint_t                   incarnation;
     u_char                       run_id[40];
-    ngx_msec_t                   reported;  /* when, if trouble was */
     unsigned                     run_id_known:1;
-    unsigned                     trouble:1; /* logged, not yet over */
-    unsigned                     silent:1;  /* "reported" is set */
+    ngx_scc_trouble_t            trouble;
 };
 
 

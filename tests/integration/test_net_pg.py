@@ -246,7 +246,7 @@ def test_cancelled_by_an_admin(pg):
             pid = backends(pg, nginx)[0]
             wait_until(lambda: sleeping(pg, nginx), 5, "a statement")
             pg.query("select pg_cancel_backend(%s)", (pid,))
-            load.more(1, "TIMEOUT")
+            wait_until(lambda: load.count("TIMEOUT"), 5, "TIMEOUT")
             load.end.set()
             wait_until(lambda: pg.query(
                 "select pg_cancel_backend(%s)", (pid,)) and
