@@ -180,7 +180,8 @@ $(B)/nginx-debian/Makefile: config Makefile
 	@test -f /usr/share/nginx/src/conf_flags || { echo "Debian's \
 	nginx-dev is not installed: run make deps" >&2; exit 1; }
 	$(call tree,/usr/share/nginx/src,$(B)/nginx-debian/tree)
-	cd $(B)/nginx-debian/tree && bash -c '. ./conf_flags && ./configure \
+	@echo "configuring nginx-dev"
+	@cd $(B)/nginx-debian/tree && bash -c '. ./conf_flags && ./configure \
 	"$${NGX_CONF_FLAGS[@]}" --with-cc="$(CC)" \
 	--with-cc-opt="$(NGX_CC_OPT)" --with-ld-opt="$(NGX_LD_OPT)" \
 	--builddir=$(B)/nginx-debian --add-dynamic-module=$(ROOT)' \
@@ -188,11 +189,13 @@ $(B)/nginx-debian/Makefile: config Makefile
 	$(B)/nginx-debian/configure.log >&2; rm -f $@; exit 1; }
 
 $(B)/nginx-debian/ngx_scc_module.so: $(B)/nginx-debian/Makefile FORCE
+	@echo "making $@"
 	@+$(NGX_MAKE) -C $(B)/nginx-debian/tree -f $< modules
 
 $(B)/nginx-src/Makefile: config Makefile $(B)/nginx-src/path
 	$(call tree,$(NGINX_SRC),$(B)/nginx-src/tree)
-	cd $(B)/nginx-src/tree && configure=./configure \
+	@echo "configuring $(NGINX_SRC)"
+	@cd $(B)/nginx-src/tree && configure=./configure \
 	&& { test -x $$configure || configure=auto/configure; } \
 	&& $$configure $(NGX_FLAGS) --prefix=$(B)/nginx-src/prefix \
 	--with-cc="$(CC)" --with-cc-opt="$(NGX_CC_OPT)" \
@@ -208,6 +211,7 @@ $(B)/nginx-src/path: FORCE
 	|| echo "$(abspath $(NGINX_SRC))" > $@
 
 $(B)/nginx-src/ngx_scc_module.so: $(B)/nginx-src/Makefile FORCE
+	@echo "making $@"
 	@+$(NGX_MAKE) -C $(B)/nginx-src/tree -f $< binary modules
 
 
@@ -226,7 +230,8 @@ $(B)/nginx-source/version:
 $(B)/nginx-asan/Makefile: config Makefile \
 	$(if $(NGINX_SRC),$(B)/nginx-src/path,$(B)/nginx-source/version)
 	$(call tree,$(or $(NGINX_SRC),$(B)/nginx-source/nginx),$(@D)/tree)
-	cd $(@D)/tree && configure=./configure \
+	@echo "configuring nginx for the sanitizers"
+	@cd $(@D)/tree && configure=./configure \
 	&& { test -x $$configure || configure=auto/configure; } \
 	&& $$configure $(NGX_FLAGS) --prefix=$(@D)/prefix --with-cc="$(CC)" \
 	--with-cc-opt="$(ASAN_CC_OPT)" --with-ld-opt="$(SANITIZE)" \
@@ -235,6 +240,7 @@ $(B)/nginx-asan/Makefile: config Makefile \
 	@sed -i '/define NGX_HAVE_NONALIGNED/d' $(@D)/ngx_auto_config.h
 
 $(B)/nginx-asan/nginx: $(B)/nginx-asan/Makefile FORCE
+	@echo "making $@"
 	@+$(NGX_MAKE) -C $(@D)/tree -f $< binary
 
 
