@@ -15,11 +15,13 @@
 /*
  * A round: ask the store for the cells changed since the last round's
  * snapshot, send each one's version to Redis, and only when Redis has taken
- * all of them let the next round begin at this snapshot.  So every change is
- * sent at least once, however a round ends.
+ * all of them vouch for its copies for a while, and let the next round begin
+ * at this snapshot.  So every change is sent at least once, however a round
+ * ends, and copies are believed only while rounds succeed.
  */
 
 #define NGX_SCC_FEED_WINDOW    256
+#define NGX_SCC_FEED_SOON      50       /* ms, while Redis is away */
 #define NGX_SCC_FEED_IDENTITY  128
 
 
@@ -60,6 +62,8 @@ static ngx_int_t ngx_scc_feed_take(ngx_scc_feed_t *feed,
     ngx_scc_pg_result_t *result);
 static void ngx_scc_feed_send(ngx_scc_feed_t *feed);
 static void ngx_scc_feed_answer(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply);
+static void ngx_scc_feed_vouched(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply);
 static void ngx_scc_feed_end(ngx_scc_feed_t *feed);
 static void ngx_scc_feed_from_start(ngx_scc_feed_t *feed);
@@ -119,20 +123,20 @@ ngx_scc_feed_timer(ngx_event_t *ev)
         ngx_scc_feed_from_start(feed);
     }
 
-    if (incarnation != 0 && ngx_scc_redis_ready(feed->cache->redis)) {
-
-        since.len = feed->since_len;
-        since.data = feed->since;
-
-        if (ngx_scc_pg_query(feed->cache->pg, &ngx_scc_store_changed, &since,
-                             ngx_scc_feed_handler, feed, &status)
-            != NULL)
-        {
-            return;
-        }
+    if (incarnation == 0 || !ngx_scc_redis_ready(feed->cache->redis)) {
+        ngx_add_timer(&feed->timer, NGX_SCC_FEED_SOON);
+        return;
     }
 
-    ngx_add_timer(&feed->timer, feed->interval);
+    since.len = feed->since_len;
+    since.data = feed->since;
+
+    if (ngx_scc_pg_query(feed->cache->pg, &ngx_scc_store_changed, &since,
+                         ngx_scc_feed_handler, feed, &status)
+        == NULL)
+    {
+        ngx_add_timer(&feed->timer, feed->interval);
+    }
 }
 
 
@@ -261,9 +265,20 @@ ngx_scc_feed_send(ngx_scc_feed_t *feed)
         feed->sent++;
     }
 
-    if (feed->answered == feed->sent
-        && (feed->failed || feed->sent == feed->n))
+    if (feed->answered != feed->sent
+        || (!feed->failed && feed->sent != feed->n))
     {
+        return;
+    }
+
+    /* a life of a few rounds: one may be late, not two */
+
+    if (feed->failed
+        || ngx_scc_cache_vouch(feed->cache, 3 * feed->interval + 1000,
+                               ngx_scc_feed_vouched, feed)
+           == NULL)
+    {
+        feed->failed = 1;
         ngx_scc_feed_end(feed);
     }
 }
@@ -295,6 +310,22 @@ ngx_scc_feed_answer(void *data, ngx_scc_redis_status_t status,
     }
 
     ngx_scc_feed_send(feed);
+}
+
+
+static void
+ngx_scc_feed_vouched(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_feed_t *feed = data;
+
+    if (status != NGX_SCC_REDIS_OK
+        || ngx_scc_reply_type(reply) == NGX_SCC_REPLY_ERROR)
+    {
+        feed->failed = 1;
+    }
+
+    ngx_scc_feed_end(feed);
 }
 
 

@@ -13,6 +13,12 @@
 
 
 static ngx_int_t ngx_scc_cells_mget(ngx_scc_cells_t *job);
+static ngx_int_t ngx_scc_cells_take(ngx_scc_cells_t *job, ngx_uint_t i,
+    ngx_scc_redis_reply_t *element, ngx_uint_t vouched);
+static void ngx_scc_cells_discard(ngx_scc_cells_t *job, ngx_uint_t i);
+static void ngx_scc_cache_ignore(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply);
+static u_char *ngx_scc_cache_vouch_key(ngx_scc_cache_t *cache, u_char *p);
 static void ngx_scc_cells_mget_handler(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static ngx_int_t ngx_scc_cells_keep(ngx_scc_cells_t *job,
@@ -135,6 +141,25 @@ ngx_scc_cache_key(ngx_scc_cache_t *cache, u_char *p, uint32_t key)
 }
 
 
+ngx_scc_redis_call_t *
+ngx_scc_cache_vouch(ngx_scc_cache_t *cache, ngx_msec_t life,
+    ngx_scc_redis_handler_pt handler, void *data)
+{
+    u_char     key[NGX_SCC_CACHE_KEY_LEN], msec[NGX_INT64_LEN];
+    ngx_str_t  argv[5];
+
+    ngx_str_set(&argv[0], "SET");
+    argv[1].data = key;
+    argv[1].len = ngx_scc_cache_vouch_key(cache, key) - key;
+    ngx_str_set(&argv[2], "1");
+    ngx_str_set(&argv[3], "PX");
+    argv[4].data = msec;
+    argv[4].len = ngx_sprintf(msec, "%M", life) - msec;
+
+    return ngx_scc_redis_command(cache->redis, 5, argv, 0, handler, data);
+}
+
+
 u_char *
 ngx_scc_cache_ttl(ngx_scc_cache_t *cache, u_char *p)
 {
@@ -190,8 +215,8 @@ ngx_scc_cells_mget(ngx_scc_cells_t *job)
     ngx_str_t   *argv;
     ngx_uint_t   i;
 
-    argv = ngx_palloc(job->pool, (job->n + 1) * sizeof(ngx_str_t));
-    p = ngx_pnalloc(job->pool, job->n * NGX_SCC_CACHE_KEY_LEN);
+    argv = ngx_palloc(job->pool, (job->n + 2) * sizeof(ngx_str_t));
+    p = ngx_pnalloc(job->pool, (job->n + 1) * NGX_SCC_CACHE_KEY_LEN);
 
     if (argv == NULL || p == NULL) {
         return NGX_ERROR;
@@ -199,13 +224,17 @@ ngx_scc_cells_mget(ngx_scc_cells_t *job)
 
     ngx_str_set(&argv[0], "MGET");
 
+    argv[1].data = p;
+    p = ngx_scc_cache_vouch_key(job->cache, p);
+    argv[1].len = p - argv[1].data;
+
     for (i = 0; i < job->n; i++) {
-        argv[i + 1].data = p;
+        argv[i + 2].data = p;
         p = ngx_scc_cache_key(job->cache, p, job->keys[i]);
-        argv[i + 1].len = p - argv[i + 1].data;
+        argv[i + 2].len = p - argv[i + 2].data;
     }
 
-    job->call = ngx_scc_redis_command(job->cache->redis, job->n + 1, argv, 0,
+    job->call = ngx_scc_redis_command(job->cache->redis, job->n + 2, argv, 0,
                                       ngx_scc_cells_mget_handler, job);
 
     return (job->call != NULL) ? NGX_OK : NGX_DECLINED;
@@ -218,70 +247,48 @@ ngx_scc_cells_mget_handler(void *data, ngx_scc_redis_status_t status,
 {
     ngx_scc_cells_t *job = data;
 
-    ngx_int_t        rc;
-    ngx_str_t        bytes;
-    scc_str_t        s;
-    ngx_uint_t       i;
-    scc_blob_t       blob;
-
-    ngx_scc_redis_reply_t  *element;
+    ngx_int_t   rc;
+    ngx_str_t   text;
+    ngx_uint_t  i, vouched;
 
     job->call = NULL;
 
     if (status != NGX_SCC_REDIS_OK
         || ngx_scc_reply_type(reply) != NGX_SCC_REPLY_ARRAY
-        || ngx_scc_reply_elements(reply) != job->n)
+        || ngx_scc_reply_elements(reply) != job->n + 1)
     {
         if (status == NGX_SCC_REDIS_OK
             && ngx_scc_reply_type(reply) == NGX_SCC_REPLY_ERROR)
         {
-            bytes = ngx_scc_reply_str(reply);
+            text = ngx_scc_reply_str(reply);
             ngx_log_error(NGX_LOG_WARN, job->log, 0,
                           "scc: redis refused to read cells: \"%V\"; "
-                          "reading from the store", &bytes);
+                          "reading from the store", &text);
         }
 
         job->bypass = 1;
         goto miss;
     }
 
+    vouched = (ngx_scc_reply_type(ngx_scc_reply_element(reply, 0))
+               == NGX_SCC_REPLY_STRING);
+
     for (i = 0; i < job->n; i++) {
-        element = ngx_scc_reply_element(reply, i);
-
-        if (ngx_scc_reply_type(element) != NGX_SCC_REPLY_STRING) {
-            continue;
-        }
-
-        bytes = ngx_scc_reply_str(element);
-
-        s.len = bytes.len;
-        s.data = bytes.data;
-
-        if (scc_blob_open(s, &blob) != SCC_OK || !blob.body) {
-            continue;
-        }
-
-        if (blob.state == SCC_BLOB_VAL) {
-            job->cells[i].blob = blob;
+        if (ngx_scc_cells_take(job, i, ngx_scc_reply_element(reply, i + 1),
+                               vouched)
+            == NGX_OK)
+        {
             job->have[i] = 1;
             job->hits++;
-            continue;
         }
-
-        if (job->old == NULL) {
-            job->old = ngx_pcalloc(job->pool, job->n * sizeof(scc_str_t));
-            if (job->old == NULL) {
-                continue;
-            }
-        }
-
-        (void) ngx_scc_cells_copy(job->pool, &bytes, &job->old[i]);
     }
 
     if (job->hits == job->n) {
         job->handler(job, NGX_OK);
         return;
     }
+
+    job->bypass = !vouched;
 
     if (ngx_scc_cells_keep(job, reply) != NGX_OK) {
         job->handler(job, NGX_ERROR);
@@ -295,6 +302,76 @@ miss:
     if (rc != NGX_AGAIN) {
         job->handler(job, rc);
     }
+}
+
+
+/* NGX_OK: a copy to be believed; NGX_DECLINED: none, or an old one, kept. */
+
+static ngx_int_t
+ngx_scc_cells_take(ngx_scc_cells_t *job, ngx_uint_t i,
+    ngx_scc_redis_reply_t *element, ngx_uint_t vouched)
+{
+    ngx_str_t    bytes;
+    scc_str_t    s;
+    scc_blob_t  *blob;
+
+    if (ngx_scc_reply_type(element) != NGX_SCC_REPLY_STRING) {
+        return NGX_DECLINED;
+    }
+
+    bytes = ngx_scc_reply_str(element);
+
+    s.len = bytes.len;
+    s.data = bytes.data;
+
+    blob = &job->cells[i].blob;
+
+    if (scc_blob_open(s, blob) != SCC_OK) {
+        ngx_scc_cells_discard(job, i);
+        return NGX_DECLINED;
+    }
+
+    if (!blob->body) {
+        return NGX_DECLINED;
+    }
+
+    if (blob->state == SCC_BLOB_VAL && vouched) {
+        return NGX_OK;
+    }
+
+    if (job->old == NULL) {
+        job->old = ngx_pcalloc(job->pool, job->n * sizeof(scc_str_t));
+        if (job->old == NULL) {
+            return NGX_DECLINED;
+        }
+    }
+
+    (void) ngx_scc_cells_copy(job->pool, &bytes, &job->old[i]);
+
+    return NGX_DECLINED;
+}
+
+
+/* A damaged entry would be in the way of every fill: its header may be
+   whole.  Losing an entry is always safe. */
+
+static void
+ngx_scc_cells_discard(ngx_scc_cells_t *job, ngx_uint_t i)
+{
+    u_char     buf[NGX_SCC_CACHE_KEY_LEN];
+    ngx_str_t  argv[2];
+
+    ngx_str_set(&argv[0], "DEL");
+
+    argv[1].data = buf;
+    argv[1].len = ngx_scc_cache_key(job->cache, buf, job->keys[i]) - buf;
+
+    ngx_log_error(NGX_LOG_WARN, job->log, 0,
+                  "scc: the copy of a cell in redis is damaged and removed: "
+                  "%V", &argv[1]);
+
+    (void) ngx_scc_redis_command(job->cache->redis, 2, argv, 0,
+                                 ngx_scc_cache_ignore, NULL);
 }
 
 
@@ -312,7 +389,7 @@ ngx_scc_cells_keep(ngx_scc_cells_t *job, ngx_scc_redis_reply_t *reply)
             continue;
         }
 
-        bytes = ngx_scc_reply_str(ngx_scc_reply_element(reply, i));
+        bytes = ngx_scc_reply_str(ngx_scc_reply_element(reply, i + 1));
 
         if (ngx_scc_cells_copy(job->pool, &bytes, &copy) != NGX_OK
             || scc_blob_open(copy, &job->cells[i].blob) != SCC_OK)
@@ -385,4 +462,18 @@ ngx_scc_cells_copy(ngx_pool_t *pool, ngx_str_t *bytes, scc_str_t *copy)
     copy->data = p;
 
     return NGX_OK;
+}
+
+
+static u_char *
+ngx_scc_cache_vouch_key(ngx_scc_cache_t *cache, u_char *p)
+{
+    return ngx_sprintf(p, "scc:v:%ui", cache->conf->generation);
+}
+
+
+static void
+ngx_scc_cache_ignore(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
 }

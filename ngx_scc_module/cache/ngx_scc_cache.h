@@ -96,7 +96,8 @@ struct ngx_scc_cells_s {
     ngx_uint_t               hits;          /* fresh in Redis */
     ngx_uint_t               filled;        /* read from the store */
     ngx_uint_t               stale;         /* old copies, store silent */
-    unsigned                 bypass:1;      /* Redis was not usable */
+    unsigned                 bypass:1;      /* Redis was not usable, or its
+                                               copies are not vouched for */
 
     /* private */
     ngx_scc_redis_call_t    *call;
@@ -117,6 +118,16 @@ ngx_int_t ngx_scc_cells_get(ngx_scc_cells_t *job);
 
 /* From the request's cleanup; lets go of everything, at any time. */
 void ngx_scc_cells_cancel(ngx_scc_cells_t *job);
+
+
+/*
+ * The feed vouches for all copies by a key that lives for a short time and
+ * is set again after each round.  While it is missing, copies are old
+ * copies: the store is asked, and where it is silent they are STALE.  As
+ * ngx_scc_redis_command().
+ */
+ngx_scc_redis_call_t *ngx_scc_cache_vouch(ngx_scc_cache_t *cache,
+    ngx_msec_t life, ngx_scc_redis_handler_pt handler, void *data);
 
 
 /* The key of a cell; p needs NGX_SCC_CACHE_KEY_LEN bytes. */

@@ -61,7 +61,7 @@ struct ngx_scc_fill_s {
 
 static ngx_scc_fill_t *ngx_scc_fill_create(ngx_scc_cache_t *cache,
     ngx_uint_t n);
-static void ngx_scc_fill_start(ngx_scc_fill_t *fill);
+static void ngx_scc_fill_start(ngx_scc_fill_t *fill, ngx_uint_t leases);
 static void ngx_scc_fill_lease_handler(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static void ngx_scc_fill_go_on(ngx_scc_fill_t *fill);
@@ -153,7 +153,7 @@ ngx_scc_fill_cells(ngx_scc_cells_t *job)
         flight++;
     }
 
-    ngx_scc_fill_start(fill);
+    ngx_scc_fill_start(fill, !job->bypass);
 }
 
 
@@ -218,7 +218,7 @@ ngx_scc_fill_create(ngx_scc_cache_t *cache, ngx_uint_t n)
  */
 
 static void
-ngx_scc_fill_start(ngx_scc_fill_t *fill)
+ngx_scc_fill_start(ngx_scc_fill_t *fill, ngx_uint_t leases)
 {
     ngx_uint_t         i;
     ngx_scc_cache_t   *cache;
@@ -229,7 +229,7 @@ ngx_scc_fill_start(ngx_scc_fill_t *fill)
     for (i = 0; i < fill->n; i++) {
         flight = &fill->flights[i];
 
-        if (cache->redis != NULL) {
+        if (leases) {
             flight->token = cache->token++;
 
             if (ngx_scc_lease_acquire(cache, (uint32_t) flight->node.key,
