@@ -274,6 +274,8 @@ ngx_scc_feed_send(ngx_scc_feed_t *feed)
     /* a life of a few rounds: one may be late, not two */
 
     if (feed->failed
+        || ngx_scc_redis_incarnation(feed->cache->redis)
+           != feed->incarnation
         || ngx_scc_cache_vouch(feed->cache, 3 * feed->interval + 1000,
                                ngx_scc_feed_vouched, feed)
            == NULL)
