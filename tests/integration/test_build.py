@@ -113,7 +113,8 @@ def test_install(tmp_path):
             if p.is_file()}
     doc = "usr/local/share/doc/ngx_scc_module/"
     assert {"usr/lib/nginx/modules/ngx_scc_module.so",
-            "usr/local/bin/sccctl", doc + "LICENSE", doc + "README.md",
+            "usr/local/bin/sccctl", "usr/local/share/man/man1/sccctl.1",
+            doc + "LICENSE", doc + "README.md",
             doc + "nginx.conf.example"} <= have
     p = run([str(tmp_path / "usr/local/bin/sccctl"), "version"])
     assert p.stdout
