@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import uuid
 
 import psycopg2
 import pytest
@@ -228,7 +229,7 @@ def test_fold_does_not_depend_on_delivery(cluster):
     duplicates: one result, and it is the newest per target."""
     rnd = random.Random(3)
     hand = Hand(rnd, 8)
-    events = [hand.events(rnd.randrange(1, 40)) for _ in range(250)]
+    events = [hand.events(rnd.randrange(1, 8)) for _ in range(250)]
     results = []
 
     for seed in range(6):
@@ -273,6 +274,40 @@ def test_fold_does_not_depend_on_delivery(cluster):
         if doc["building"]:
             assert [c["id"] for c in doc["contributors"]] \
                 == sorted(who, key=who.get), ident
+
+
+def test_at_one_hlc_the_greater_event_wins(db):
+    """In one batch and in two, whichever comes first."""
+    kinds = [
+        ("place", lambda t, v: place(t, name=v), "place", "id", "name"),
+        ("building", lambda t, v: {"buildingId": t, "name": v}, "building",
+         "id", "name"),
+        ("place_accessibility", lambda t, v: access(t, imageUrls=[v]),
+         "place_accessibility", "place_id", "image_urls[1]"),
+        ("building_accessibility",
+         lambda t, v: building_access(t, imageUrls=[v]),
+         "building_accessibility", "building_id", "image_urls[1]")]
+
+    for kind, body, table, key, shown in kinds:
+        for order in itertools.permutations("abc"):
+            for together in (True, False):
+                target = f"{kind[:30]}{''.join(order)}{together}"
+                events = [Event(kind, body(target, v), hlc=5,
+                                event_id=uuid.uuid5(uuid.NAMESPACE_OID, v))
+                          for v in order]
+                for e, v in zip(events, order):
+                    e.shown = v
+                best = max(events, key=lambda e: str(e.id))
+                for e in events:
+                    e.id = uuid.UUID(str(e.id)[:23] + "-" + uuid.uuid5(
+                        uuid.NAMESPACE_OID, target).hex[:12])
+                if together:
+                    db.apply(*events)
+                else:
+                    for e in events:
+                        db.apply(e)
+                assert db.value(f"SELECT {shown} FROM scc.{table} WHERE"
+                                f" {key} = %s", (target,)) == best.shown
 
 
 def test_same_event_or_same_key_is_old(db):
@@ -374,12 +409,22 @@ BAD = [
                                 "entranceStairInfo": "NONE"},
      "elevatorStairInfo"),
     ("contributor", {"displayName": "x"}, "contributorId"),
+    ("contributor", {"contributorId": "a", "displayName": "x" * 513},
+     "displayName"),
+    ("place", '{"extra":' + "[" * 50000 + "]" * 50000 + "}", "stack depth"),
 ]
 
 
+@pytest.fixture(scope="module")
+def shared(cluster):
+    return copy(cluster)
+
+
 @pytest.mark.parametrize("kind, body, field", BAD)
-def test_a_bad_event_is_named(db, kind, body, field):
+def test_a_bad_event_is_named(shared, kind, body, field):
     """Class 22 or 23, event and field in the message, nothing applied."""
+    db = shared
+    before = db.value("SELECT count(*) FROM scc.contribution")
     good = [Event("place", place(f"g{i}")) for i in range(20)]
     bad = Event(kind, body)
     with pytest.raises(psycopg2.Error) as e:
@@ -388,7 +433,7 @@ def test_a_bad_event_is_named(db, kind, body, field):
     first = e.value.diag.message_primary
     assert str(bad.id) in first and field in first
     assert e.value.diag.message_detail == str(bad.id)
-    assert db.value("SELECT count(*) FROM scc.contribution") == 0
+    assert db.value("SELECT count(*) FROM scc.contribution") == before
     assert db.apply(*good) == (20, 0)
 
 
@@ -399,7 +444,8 @@ def test_other_bad_arguments(db):
     assert e.value.pgcode == "22023" and "length" in str(e.value)
 
     for column, value in (("id", "NULL"), ("hlc", None), ("by", None),
-                          ("by", "")):
+                          ("by", ""), ("by", "x" * 65), ("name", "x" * 513),
+                          ("idem", "x" * 3000)):
         bad = Event("place", place("a"))
         setattr(bad, column, value if value != "NULL" else None)
         with pytest.raises(psycopg2.Error) as e:

@@ -81,6 +81,9 @@ CREATE TABLE scc.contribution (
         CHECK (octet_length(target) BETWEEN 1 AND 64),
     CONSTRAINT contribution_contributor_id
         CHECK (octet_length(contributor_id) BETWEEN 1 AND 64),
+    CONSTRAINT contribution_contributor_name
+        CHECK (octet_length(contributor_name) <= 512),
+    CONSTRAINT contribution_idem_key CHECK (octet_length(idem_key) <= 512),
     CONSTRAINT contribution_body CHECK (json_typeof(body::json) = 'object'),
     CONSTRAINT contribution_body_sha256
         CHECK (octet_length(body_sha256) = 32)
@@ -261,7 +264,9 @@ CREATE TABLE scc.contributor (
     created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
 
-    CONSTRAINT contributor_id CHECK (octet_length(id) BETWEEN 1 AND 64)
+    CONSTRAINT contributor_id CHECK (octet_length(id) BETWEEN 1 AND 64),
+    CONSTRAINT contributor_display_name
+        CHECK (octet_length(display_name) <= 512)
 );
 
 

@@ -341,7 +341,7 @@ BEGIN
 
     BEGIN
         doc := body::jsonb;
-    EXCEPTION WHEN data_exception THEN
+    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
         RETURN 'body is not valid JSON: ' || SQLERRM;
     END;
 
@@ -394,7 +394,7 @@ BEGIN
              false, heights),
             ('building_accessibility', 'imageUrls', 'strings', false, NULL),
             ('contributor', 'contributorId', 'id', true, NULL),
-            ('contributor', 'displayName', 'string', false, NULL))
+            ('contributor', 'displayName', 'string 512', false, NULL))
             AS t(kind, field, type, required, allowed)
         WHERE t.kind = body_fault.kind
     LOOP
@@ -536,7 +536,9 @@ BEGIN
         events_old := n - events_new;
         RETURN;
 
-    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation
+                   OR program_limit_exceeded
+    THEN
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE,
                                 message = MESSAGE_TEXT;
     END;
@@ -563,9 +565,16 @@ BEGIN
                 apply.contributor_name[i:i], apply.idem_key[i:i],
                 apply.received_at[i:i], apply.segment_id, apply.body[i:i]);
 
-        EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        EXCEPTION
+        WHEN data_exception OR integrity_constraint_violation THEN
             RAISE EXCEPTION 'event %: %', apply.event_id[i], SQLERRM
                 USING ERRCODE = SQLSTATE,
+                      DETAIL = apply.event_id[i]::text;
+
+        WHEN program_limit_exceeded THEN
+            -- the event's fault, though class 54 says "try again"
+            RAISE EXCEPTION 'event %: %', apply.event_id[i], SQLERRM
+                USING ERRCODE = 'invalid_parameter_value',
                       DETAIL = apply.event_id[i]::text;
         END;
     END LOOP;
