@@ -288,8 +288,6 @@ ngx_scc_cells_mget_handler(void *data, ngx_scc_redis_status_t status,
         return;
     }
 
-    job->bypass = !vouched;
-
     if (ngx_scc_cells_keep(job, reply) != NGX_OK) {
         job->handler(job, NGX_ERROR);
         return;
@@ -335,8 +333,13 @@ ngx_scc_cells_take(ngx_scc_cells_t *job, ngx_uint_t i,
         return NGX_DECLINED;
     }
 
-    if (blob->state == SCC_BLOB_VAL && vouched) {
-        return NGX_OK;
+    if (blob->state == SCC_BLOB_VAL) {
+
+        if (vouched) {
+            return NGX_OK;
+        }
+
+        job->unvouched = 1;
     }
 
     if (job->old == NULL) {

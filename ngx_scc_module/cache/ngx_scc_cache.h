@@ -96,8 +96,9 @@ struct ngx_scc_cells_s {
     ngx_uint_t               hits;          /* fresh in Redis */
     ngx_uint_t               filled;        /* read from the store */
     ngx_uint_t               stale;         /* old copies, store silent */
-    unsigned                 bypass:1;      /* Redis was not usable, or its
-                                               copies are not vouched for */
+    unsigned                 bypass:1;      /* Redis was not usable */
+    unsigned                 unvouched:1;   /* it had copies that nobody
+                                               vouched for */
 
     /* private */
     ngx_scc_redis_call_t    *call;

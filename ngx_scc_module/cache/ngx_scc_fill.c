@@ -61,7 +61,7 @@ struct ngx_scc_fill_s {
 
 static ngx_scc_fill_t *ngx_scc_fill_create(ngx_scc_cache_t *cache,
     ngx_uint_t n);
-static void ngx_scc_fill_start(ngx_scc_fill_t *fill, ngx_uint_t leases);
+static void ngx_scc_fill_start(ngx_scc_fill_t *fill);
 static void ngx_scc_fill_lease_handler(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static void ngx_scc_fill_go_on(ngx_scc_fill_t *fill);
@@ -144,6 +144,15 @@ ngx_scc_fill_cells(ngx_scc_cells_t *job)
         flight->node.key = job->keys[i];
         flight->fill = fill;
 
+        /* a copy that nobody vouches for can be read around, not leased */
+
+        if (job->bypass
+            || (job->unvouched && job->old != NULL
+                && job->old[i].data != NULL))
+        {
+            flight->state = NGX_SCC_FLIGHT_READ;
+        }
+
         ngx_queue_init(&flight->waits);
         ngx_queue_insert_tail(&flight->waits, &wait->queue);
         wait->waiting = 1;
@@ -153,7 +162,7 @@ ngx_scc_fill_cells(ngx_scc_cells_t *job)
         flight++;
     }
 
-    ngx_scc_fill_start(fill, !job->bypass);
+    ngx_scc_fill_start(fill);
 }
 
 
@@ -218,7 +227,7 @@ ngx_scc_fill_create(ngx_scc_cache_t *cache, ngx_uint_t n)
  */
 
 static void
-ngx_scc_fill_start(ngx_scc_fill_t *fill, ngx_uint_t leases)
+ngx_scc_fill_start(ngx_scc_fill_t *fill)
 {
     ngx_uint_t         i;
     ngx_scc_cache_t   *cache;
@@ -229,7 +238,7 @@ ngx_scc_fill_start(ngx_scc_fill_t *fill, ngx_uint_t leases)
     for (i = 0; i < fill->n; i++) {
         flight = &fill->flights[i];
 
-        if (leases) {
+        if (flight->state == NGX_SCC_FLIGHT_LEASE) {
             flight->token = cache->token++;
 
             if (ngx_scc_lease_acquire(cache, (uint32_t) flight->node.key,

@@ -138,7 +138,7 @@ ngx_scc_map_status(ngx_scc_ctx_t *ctx)
     if (job->stale) {
         ctx->status = NGX_SCC_CACHE_STALE;
 
-    } else if (job->bypass && job->n) {
+    } else if ((job->bypass || job->unvouched) && job->n) {
         ctx->status = NGX_SCC_CACHE_PG;
 
     } else if (job->filled) {
