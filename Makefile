@@ -294,9 +294,10 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(B)/fuzz/core/libscc.a Makefile
 	$(CLANG) $(WARN) -g -O1 -fsanitize=fuzzer $(SANITIZE) -I$(SCC)/core \
 		-MMD -MP -o $@ $< $(filter %.a,$^) $(CORE_LIBS)
 
-bench: deps-test	## measure, and print ratios
+bench: deps-test	## measure, print ratios; WRITE=1 keeps them
 	@+$(MAKE) --no-print-directory all
-	cd tests && $(TEST_ENV) $(PYTHON) bench/bench.py
+	cd tests && $(TEST_ENV) $(PYTHON) bench/bench.py \
+		$(if $(WRITE),--write)
 
 lint:	## style, clang-format, clang-tidy, cppcheck, shellcheck, python
 	@+$(MAKE) --no-print-directory deps-test

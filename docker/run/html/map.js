@@ -30,6 +30,8 @@
             map: "지도. 화살표로 이동, +와 −로 확대와 축소, Enter로 " +
                  "가운데 장소 보기",
             noName: "이름 없음", yes: "있음", no: "없음",
+            is: "예", isNot: "아니오",
+            synthetic: "가상의 장소입니다. 실제로 있는 곳이 아닙니다.",
             registered: "장소 정보", stairInfo: "입구 계단",
             stairHeightLevel: "계단 높이", hasSlope: "경사로",
             isFirstFloor: "1층", buildingRegistered: "건물 정보",
@@ -54,6 +56,8 @@
             map: "Map. Arrows move, + and − zoom, Enter opens the place " +
                  "in the middle",
             noName: "Without a name", yes: "yes", no: "no",
+            is: "yes", isNot: "no",
+            synthetic: "An invented place, for the demonstration only.",
             registered: "Place information", stairInfo: "Stairs at the door",
             stairHeightLevel: "Height of the step", hasSlope: "Ramp",
             isFirstFloor: "Ground floor",
@@ -130,6 +134,28 @@
     }
 
 
+    // A tile's points; those of a wider one while it is on its way.
+
+    function points(key) {
+        const tile = tiles.get(key);
+        if (tile?.points) {
+            return tile.points;
+        }
+
+        const [z, x, y] = key.split("/").map(Number), n = 2 ** z;
+
+        for (let up = 1; z - up >= ZMIN; up++) {
+            const wide = tiles.get(`${z - up}/${x >> up}/${y >> up}`);
+            if (wide?.points) {
+                return wide.points.filter(p => Math.floor(p.x * n) === x
+                                               && Math.floor(p.y * n) === y);
+            }
+        }
+
+        return [];
+    }
+
+
     async function load(key) {
         const tile = tiles.get(key) || { points: null };
         tiles.delete(key);
@@ -202,25 +228,25 @@
 
         const keys = visible();
         let count = 0, waiting = false, failed = false;
-        const points = [];
+        const dots = [];
 
         for (const key of keys) {
             const tile = tiles.get(key);
             waiting ||= !tile || tile.points === null && !tile.failed;
             failed ||= tile !== undefined && tile.failed;
-            for (const point of tile?.points || []) {
+            for (const point of points(key)) {
                 const at = place(point, width, height);
                 if (at.x > -9 && at.x < width + 9
                     && at.y > -9 && at.y < height + 9) {
-                    points.push({ at, point });
+                    dots.push({ at, point });
                     count++;
                 }
             }
         }
 
         // the unknown below, the known above it
-        points.sort((a, b) => known(a.point) - known(b.point));
-        for (const { at, point } of points) {
+        dots.sort((a, b) => known(a.point) - known(b.point));
+        for (const { at, point } of dots) {
             dot(at, point);
         }
 
@@ -387,7 +413,7 @@
         let best = null, least = reach;
 
         for (const key of visible()) {
-            for (const point of tiles.get(key)?.points || []) {
+            for (const point of points(key)) {
                 const at = place(point, canvas.clientWidth,
                                  canvas.clientHeight);
                 const far = Math.hypot(at.x - x, at.y - y);
@@ -458,13 +484,20 @@
         for (const field of FIELDS) {
             const value = p[field], row = element("tr", "", table);
             element("th", text[field], row).scope = "row";
+            const is = field.startsWith("is");
             const cell = element("td", value === null ? text.unknown
-                                       : value === true ? text.yes
-                                       : value === false ? text.no
+                                       : value === true
+                                         ? is ? text.is : text.yes
+                                       : value === false
+                                         ? is ? text.isNot : text.no
                                        : text[value] || value, row);
             if (value === null) {
                 cell.className = "unknown";
             }
+        }
+
+        if (body?.synthetic) {
+            element("p", text.synthetic, box);
         }
 
         if (body) {
