@@ -88,7 +88,7 @@ ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 static ngx_int_t
 ngx_scc_tilejson_base(ngx_http_request_t *r, ngx_str_t *base)
 {
-    u_char                    *p;
+    u_char                    *p, address[NGX_SOCKADDR_STRLEN];
     size_t                     len;
     ngx_str_t                  url, host;
     ngx_scc_loc_conf_t        *slcf;
@@ -105,8 +105,22 @@ ngx_scc_tilejson_base(ngx_http_request_t *r, ngx_str_t *base)
         return NGX_ERROR;
     }
 
-    host = (r->headers_in.host != NULL) ? r->headers_in.host->value
-                                        : r->headers_in.server;
+    if (r->headers_in.host != NULL) {
+        host = r->headers_in.host->value;
+
+    } else {
+
+        /* HTTP/1.0: where the connection came to */
+
+        host.len = NGX_SOCKADDR_STRLEN;
+        host.data = address;
+
+        if (ngx_connection_local_sockaddr(r->connection, &host, 1)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
 
     len = sizeof("https://") + url.len + host.len + clcf->name.len
           + sizeof("/tiles/{z}/{x}/{y}.json");
