@@ -311,41 +311,40 @@ def test_cursor_survives_its_place(nginx, pg):
 # -- headers -----------------------------------------------------------------
 
 
-def last_access(nginx, path):
-    def found():
-        lines = [x for x in nginx.access() if f" {path} " in x]
-        return lines and lines[-1]
-    return wait_until(found, 5, "the access log").rsplit(" ", 1)[1]
+def logged(nginx, path, layer):
+    """Asks for a path; its line in the access log must end so."""
+    before = len(nginx.access())
+    a = nginx.get(path)
+    lines = wait_until(lambda: [x for x in nginx.access()[before:]
+                                if f" {path} " in x], 5, "the access log")
+    assert lines[-1].rsplit(" ", 1)[1] == layer, lines
+    return a
 
 
 def test_cache_status(nginx, redis):
-    redis.r.flushall()
     path = "/v1/cells/16/55888-55890/25375-25377.json"
-    a = nginx.get(path)
-    assert a.headers["cache-status"].startswith("scc; fwd=miss"), a
-    assert last_access(nginx, path) == "MISS"
+    wait_until(lambda: "hit" in nginx.get(path).headers["cache-status"], 5,
+               "a hit")
+    redis.r.delete(*redis.r.keys("scc:c:*"))
+    a = logged(nginx, path, "MISS")
+    assert a.headers["cache-status"] == "scc; fwd=miss; stored; detail=pg"
     wait_until(lambda: nginx.get(path).headers["cache-status"]
                == "scc; hit; detail=redis", 5, "a hit")
-    assert last_access(nginx, path) == "HIT"
-    a = nginx.get("/v1/cells/16/55888-55890/25375-25378.json")
-    assert "fwd=" in a.headers["cache-status"], a
-    wide = "/v1/places?bbox=0,0,180,90"
-    assert "pg" in nginx.get(wide).headers["cache-status"]
-    assert last_access(nginx, wide) == "WIDE"
-    nginx.get("/v1/tiles.json")
-    assert last_access(nginx, "/v1/tiles.json") == "-"
-    nginx.get("/v1/places?x=1")
-    assert last_access(nginx, "/v1/places?x=1") == "-"
+    logged(nginx, path, "HIT")
+    a = logged(nginx, "/v1/cells/16/55888-55890/25375-25378.json", "MISS")
+    assert a.headers["cache-status"].startswith("scc; fwd=partial"), a
+    a = logged(nginx, "/v1/places?bbox=0,0,180,90", "WIDE")
+    assert a.headers["cache-status"] == "scc; fwd=bypass; detail=pg"
+    for path in "/v1/tiles.json", "/v1/places?x=1", "/v1/none":
+        assert "cache-status" not in logged(nginx, path, "-").headers
 
 
 def test_cache_status_without_cache(nginx, redis):
     redis.stop()
     try:
-        path = "/v1/places?" + SEOUL
-        a = nginx.get(path)
+        a = logged(nginx, "/v1/places?" + SEOUL, "PG")
         assert a.status == 200
         assert a.headers["cache-status"] == "scc; fwd=bypass; detail=pg"
-        assert last_access(nginx, path) == "PG"
     finally:
         redis.start()
 
