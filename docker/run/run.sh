@@ -17,6 +17,13 @@
 # Servers are children of this script and end with it, however it ends.
 
 set -eu -o pipefail
+
+# a shell without job control starts background commands with SIGINT ignored,
+# and bash cannot trap what was ignored when it started
+if [ -z "${SCC_RUN_SIGNALS-}" ]; then
+    SCC_RUN_SIGNALS=reset exec env --default-signal=INT,TERM "$0" "$@"
+fi
+
 export LC_ALL=C.UTF-8
 umask 022
 

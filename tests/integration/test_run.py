@@ -72,7 +72,11 @@ class Demo:
         return self.ended(limit)
 
     def ended(self, limit=60):
-        out = self.process.communicate(timeout=limit)[0]
+        try:
+            out = self.process.communicate(timeout=limit)[0]
+        except subprocess.TimeoutExpired:
+            self.process.terminate()
+            raise
         status, self.process = self.process.returncode, None
         return status, out
 
@@ -155,6 +159,18 @@ def test_first_run_then_second_then_restart(demo):
     assert not [x for x in lines if "importing" in x]
     check_served(demo)
     status, out = demo.end(signal.SIGTERM)
+    assert status == 0, out
+    assert demo.left() == []
+
+
+def test_interrupt_of_a_background_command(demo):
+    """A shell's "make run &" ignores SIGINT; ours must not."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        demo.run()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    status, out = demo.end(signal.SIGINT)
     assert status == 0, out
     assert demo.left() == []
 
