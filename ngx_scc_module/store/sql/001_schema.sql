@@ -162,6 +162,8 @@ CREATE TABLE scc.place (
 
 CREATE INDEX place_cell ON scc.place (cell, id);
 CREATE INDEX place_geom ON scc.place USING gist (geom);
+CREATE INDEX place_category ON scc.place (category, cell, id)
+    WHERE category IS NOT NULL;
 CREATE INDEX place_building ON scc.place (building_id)
     WHERE building_id IS NOT NULL;
 

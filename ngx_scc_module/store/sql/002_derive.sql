@@ -229,37 +229,32 @@ END
 $$;
 
 
--- Cells count what came and what went; then the few places whose level is
--- not what it should be (inserted after their accessibility, moved to
--- another building, typed by hand) are touched, which comes back here once.
+-- A place that came to its cell (sign 1) or went from it (-1), as it was; 0
+-- for a closed one, which counts nowhere but whose page has changed.
 
-CREATE FUNCTION scc.place_inserted() RETURNS trigger
+CREATE TYPE scc.cell_change AS (cell bigint, sign int, registered bool,
+    level smallint, lon_e7 int, lat_e7 int);
+
+CREATE FUNCTION scc.cells_add(changes scc.cell_change[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
-DECLARE
-    ids  text[];
 BEGIN
-    IF NOT EXISTS (SELECT FROM new_rows) THEN
-        RETURN NULL;
-    END IF;
-
     INSERT INTO scc.cell AS c (cell, ver, n, n_registered, n_unknown,
         n_level0, n_level1, n_level2, n_level3, n_level4, n_level5,
         sum_lon, sum_lat)
-    SELECT r.cell, 1, sum(r.s),
-        coalesce(sum(r.s) FILTER (WHERE r.registered), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level IS NULL), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 0), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 1), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 2), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 3), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 4), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 5), 0),
-        sum(r.s * r.lon_e7::bigint), sum(r.s * r.lat_e7::bigint)
-    FROM (SELECT w.cell, (NOT w.is_closed)::int AS s, w.registered, w.level,
-              w.lon_e7, w.lat_e7 FROM new_rows w) r
+    SELECT r.cell, 1, sum(r.sign),
+        coalesce(sum(r.sign) FILTER (WHERE r.registered), 0),
+        coalesce(sum(r.sign) FILTER (WHERE r.level IS NULL), 0),
+        coalesce(sum(r.sign) FILTER (WHERE r.level = 0), 0),
+        coalesce(sum(r.sign) FILTER (WHERE r.level = 1), 0),
+        coalesce(sum(r.sign) FILTER (WHERE r.level = 2), 0),
+        coalesce(sum(r.sign) FILTER (WHERE r.level = 3), 0),
+        coalesce(sum(r.sign) FILTER (WHERE r.level = 4), 0),
+        coalesce(sum(r.sign) FILTER (WHERE r.level = 5), 0),
+        sum(r.sign * r.lon_e7::bigint), sum(r.sign * r.lat_e7::bigint)
+    FROM unnest(changes) r
     GROUP BY r.cell
     ORDER BY r.cell
     ON CONFLICT (cell) DO UPDATE SET
@@ -277,7 +272,25 @@ BEGIN
         sum_lat = c.sum_lat + excluded.sum_lat,
         changed_at = excluded.changed_at,
         changed_xid = excluded.changed_xid;
+END
+$$;
 
+
+-- The few places whose level is not what it should be (inserted after their
+-- accessibility, moved to another building, typed by hand) are touched,
+-- which comes back to the trigger once.
+
+CREATE TYPE scc.place_state AS (id text, registered bool, level smallint,
+    building_id text);
+
+CREATE FUNCTION scc.places_check(states scc.place_state[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    ids  text[];
+BEGIN
     SELECT array_agg(s.id) INTO ids
     FROM (SELECT r.id, r.registered, r.level,
               a.place_id IS NOT NULL AS registered_now,
@@ -286,10 +299,11 @@ BEGIN
                       a.has_slope, b.building_id IS NOT NULL, b.has_slope,
                       b.has_elevator, b.entrance_stair_info,
                       b.elevator_stair_info) END AS level_now
-          FROM new_rows r
-          LEFT JOIN scc.place_accessibility a ON a.place_id = r.id
+          FROM unnest(states) r
+          LEFT JOIN scc.place_accessibility a
+              ON a.place_id = r.id COLLATE "C"
           LEFT JOIN scc.building_accessibility b
-              ON b.building_id = r.building_id
+              ON b.building_id = r.building_id COLLATE "C"
           OFFSET 0) s
     WHERE s.registered <> s.registered_now
         OR s.level IS DISTINCT FROM s.level_now;
@@ -297,127 +311,42 @@ BEGIN
     IF ids IS NOT NULL THEN
         PERFORM scc.place_touch(ids);
     END IF;
-
-    RETURN NULL;
 END
 $$;
 
 
-CREATE FUNCTION scc.place_updated() RETURNS trigger
+-- Cells count what came and what went; then levels are checked.
+
+CREATE FUNCTION scc.place_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
-SET plan_cache_mode = force_generic_plan AS $$
+AS $$
 DECLARE
-    ids  text[];
+    changes  scc.cell_change[];
 BEGIN
-    IF NOT EXISTS (SELECT FROM new_rows) THEN
+    IF TG_OP <> 'INSERT' THEN
+        changes := ARRAY(SELECT ROW(o.cell, -(NOT o.is_closed)::int,
+            o.registered, o.level, o.lon_e7, o.lat_e7)::scc.cell_change
+            FROM old_rows o);
+    END IF;
+
+    IF TG_OP <> 'DELETE' THEN
+        changes := changes || ARRAY(SELECT ROW(w.cell,
+            (NOT w.is_closed)::int, w.registered, w.level, w.lon_e7,
+            w.lat_e7)::scc.cell_change FROM new_rows w);
+    END IF;
+
+    IF cardinality(changes) = 0 THEN
         RETURN NULL;
     END IF;
 
-    INSERT INTO scc.cell AS c (cell, ver, n, n_registered, n_unknown,
-        n_level0, n_level1, n_level2, n_level3, n_level4, n_level5,
-        sum_lon, sum_lat)
-    SELECT r.cell, 1, sum(r.s),
-        coalesce(sum(r.s) FILTER (WHERE r.registered), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level IS NULL), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 0), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 1), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 2), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 3), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 4), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 5), 0),
-        sum(r.s * r.lon_e7::bigint), sum(r.s * r.lat_e7::bigint)
-    FROM (SELECT o.cell, -(NOT o.is_closed)::int AS s, o.registered,
-              o.level, o.lon_e7, o.lat_e7 FROM old_rows o
-          UNION ALL
-          SELECT w.cell, (NOT w.is_closed)::int, w.registered,
-              w.level, w.lon_e7, w.lat_e7 FROM new_rows w) r
-    GROUP BY r.cell
-    ORDER BY r.cell
-    ON CONFLICT (cell) DO UPDATE SET
-        ver = c.ver + 1,
-        n = c.n + excluded.n,
-        n_registered = c.n_registered + excluded.n_registered,
-        n_unknown = c.n_unknown + excluded.n_unknown,
-        n_level0 = c.n_level0 + excluded.n_level0,
-        n_level1 = c.n_level1 + excluded.n_level1,
-        n_level2 = c.n_level2 + excluded.n_level2,
-        n_level3 = c.n_level3 + excluded.n_level3,
-        n_level4 = c.n_level4 + excluded.n_level4,
-        n_level5 = c.n_level5 + excluded.n_level5,
-        sum_lon = c.sum_lon + excluded.sum_lon,
-        sum_lat = c.sum_lat + excluded.sum_lat,
-        changed_at = excluded.changed_at,
-        changed_xid = excluded.changed_xid;
+    PERFORM scc.cells_add(changes);
 
-    IF current_setting('scc.touching', true) = 'on' THEN
-        RETURN NULL;                            -- by scc.place_touch()
+    IF TG_OP <> 'DELETE'
+       AND current_setting('scc.touching', true) IS DISTINCT FROM 'on'
+    THEN                                    -- not by scc.place_touch()
+        PERFORM scc.places_check(ARRAY(SELECT ROW(w.id, w.registered,
+            w.level, w.building_id)::scc.place_state FROM new_rows w));
     END IF;
-
-    SELECT array_agg(s.id) INTO ids
-    FROM (SELECT r.id, r.registered, r.level,
-              a.place_id IS NOT NULL AS registered_now,
-              CASE WHEN a.place_id IS NOT NULL THEN
-                  scc.level(true, a.is_first_floor, a.stair_info,
-                      a.has_slope, b.building_id IS NOT NULL, b.has_slope,
-                      b.has_elevator, b.entrance_stair_info,
-                      b.elevator_stair_info) END AS level_now
-          FROM new_rows r
-          LEFT JOIN scc.place_accessibility a ON a.place_id = r.id
-          LEFT JOIN scc.building_accessibility b
-              ON b.building_id = r.building_id
-          OFFSET 0) s
-    WHERE s.registered <> s.registered_now
-        OR s.level IS DISTINCT FROM s.level_now;
-
-    IF ids IS NOT NULL THEN
-        PERFORM scc.place_touch(ids);
-    END IF;
-
-    RETURN NULL;
-END
-$$;
-
-
-CREATE FUNCTION scc.place_deleted() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
-SET plan_cache_mode = force_generic_plan AS $$
-BEGIN
-    INSERT INTO scc.cell AS c (cell, ver, n, n_registered, n_unknown,
-        n_level0, n_level1, n_level2, n_level3, n_level4, n_level5,
-        sum_lon, sum_lat)
-    SELECT r.cell, 1, sum(r.s),
-        coalesce(sum(r.s) FILTER (WHERE r.registered), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level IS NULL), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 0), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 1), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 2), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 3), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 4), 0),
-        coalesce(sum(r.s) FILTER (WHERE r.level = 5), 0),
-        sum(r.s * r.lon_e7::bigint), sum(r.s * r.lat_e7::bigint)
-    FROM (SELECT o.cell, -(NOT o.is_closed)::int AS s, o.registered,
-              o.level, o.lon_e7, o.lat_e7 FROM old_rows o) r
-    GROUP BY r.cell
-    ORDER BY r.cell
-    ON CONFLICT (cell) DO UPDATE SET
-        ver = c.ver + 1,
-        n = c.n + excluded.n,
-        n_registered = c.n_registered + excluded.n_registered,
-        n_unknown = c.n_unknown + excluded.n_unknown,
-        n_level0 = c.n_level0 + excluded.n_level0,
-        n_level1 = c.n_level1 + excluded.n_level1,
-        n_level2 = c.n_level2 + excluded.n_level2,
-        n_level3 = c.n_level3 + excluded.n_level3,
-        n_level4 = c.n_level4 + excluded.n_level4,
-        n_level5 = c.n_level5 + excluded.n_level5,
-        sum_lon = c.sum_lon + excluded.sum_lon,
-        sum_lat = c.sum_lat + excluded.sum_lat,
-        changed_at = excluded.changed_at,
-        changed_xid = excluded.changed_xid;
 
     RETURN NULL;
 END
@@ -555,15 +484,15 @@ CREATE TRIGGER revise BEFORE UPDATE ON scc.place
 
 CREATE TRIGGER inserted AFTER INSERT ON scc.place
     REFERENCING NEW TABLE AS new_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION scc.place_inserted();
+    FOR EACH STATEMENT EXECUTE FUNCTION scc.place_changed();
 
 CREATE TRIGGER updated AFTER UPDATE ON scc.place
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION scc.place_updated();
+    FOR EACH STATEMENT EXECUTE FUNCTION scc.place_changed();
 
 CREATE TRIGGER deleted AFTER DELETE ON scc.place
     REFERENCING OLD TABLE AS old_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION scc.place_deleted();
+    FOR EACH STATEMENT EXECUTE FUNCTION scc.place_changed();
 
 CREATE TRIGGER revise_1 BEFORE UPDATE ON scc.contributor
     FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();

@@ -47,6 +47,32 @@ DECLARE
     got   int;
     room  int := wide_page.max_rows;
 BEGIN
+    IF wide_page.category IS NOT NULL THEN
+
+        -- cells do not count categories; an index of their own has them in
+        -- the page's order
+
+        RETURN QUERY
+        SELECT f.*
+        FROM scc.feature f
+        WHERE f.category = wide_page.category
+            AND (f.cell, f.id) > (wide_page.after_cell, wide_page.after_id)
+            AND f.cell <= (greatest(wide_page.x1, wide_page.x3) << 16 | 65535)
+            AND (f.lon_e7 BETWEEN wide_page.w0 AND wide_page.e0
+                 OR f.lon_e7 BETWEEN wide_page.w1 AND wide_page.e1)
+            AND f.lat_e7 BETWEEN wide_page.s AND wide_page.n
+            AND (wide_page.level_max IS NULL
+                 OR f.level <= wide_page.level_max)
+            AND (wide_page.registered IS NULL
+                 OR f.registered = wide_page.registered)
+            AND (wide_page.has_slope IS NULL
+                 OR f.has_slope = wide_page.has_slope)
+        ORDER BY f.cell, f.id
+        LIMIT room;
+
+        RETURN;
+    END IF;
+
     FOR k IN
         SELECT c.cell
         FROM scc.cell c
@@ -88,8 +114,6 @@ BEGIN
                  OR f.registered = wide_page.registered)
             AND (wide_page.has_slope IS NULL
                  OR f.has_slope = wide_page.has_slope)
-            AND (wide_page.category IS NULL
-                 OR f.category = wide_page.category)
         ORDER BY f.id
         LIMIT room;
 
