@@ -643,3 +643,32 @@ def test_cache_restored_from_an_old_dump(pg, redis, nginx):
     quiet(pg, redis, nginx, 10)
     redis.r.config_set("save", "")
     redis.r.flushall()
+
+
+def test_another_store_at_the_same_address(redis):
+    """Its versions say nothing about copies of the first store's cells."""
+    redis.r.flushall()
+    with Postgres() as second:
+        sccctl("init", pg=second)
+        load_sample(second, 400, SEED)      # the same places, fewer
+        second.query("UPDATE scc.place SET name = 'second ' || name")
+    with Postgres() as first:
+        sccctl("init", pg=first)
+        load_sample(first, 800, SEED)
+        with Nginx(first, redis) as nginx:
+            quiet(first, redis, nginx)
+            old = set(snapshot(first))
+            assert len(list(redis.r.scan_iter("scc:c:*"))) >= len(old)
+            first.stop()
+            first.data, kept = second.data, first.data
+            first.start()
+            truth = snapshot(first)
+            with nginx.client() as c:
+                for cell in sorted(old)[::7]:
+                    want = truth.get(cell, (0, []))[1]
+                    x, y = cell >> 16, cell & 65535
+                    wait_until(lambda: c.get(
+                        f"/v1/cells/16/{x}-{x}/{y}-{y}.json").json()
+                        ["features"] == want, 10, "the second store's cell")
+            quiet(first, redis, nginx, 10)
+            first.data = kept

@@ -70,6 +70,13 @@ pid @DIR@/nginx.pid;
 error_log @DIR@/error.log;
 events { }
 http {
+    access_log off;
+    client_body_temp_path @DIR@/t1;
+    proxy_temp_path @DIR@/t2;
+    fastcgi_temp_path @DIR@/t3;
+    uwsgi_temp_path @DIR@/t4;
+    scgi_temp_path @DIR@/t5;
+    @STATE@
     @HTTP@
     server {
         listen unix:@DIR@/h.sock;
@@ -84,6 +91,7 @@ http {
 @pytest.fixture(scope="module")
 def nginx():
     n = Nginx(template=TEMPLATE)
+    n.write(STATE=f"scc_state_path {n.dir}/state;")
     if not os.path.exists(n.values["MAIN"].split()[1].rstrip(";")):
         pytest.skip("the module is not built: run make first")
     for name, text in ("secret", "s3cret-word\n"), ("empty", ""):
@@ -102,6 +110,10 @@ def write(nginx, name, value, http=None):
     value = fill(nginx, value)
     line = f"{name} {value};".replace(" ;", ";")
     base = [] if name == "scc_postgres" else [f"scc_postgres {PG};"]
+    if name == "scc_state_path":        # the template's is in its way
+        nginx.write(STATE="")
+    else:
+        nginx.write(STATE=f"scc_state_path {nginx.dir}/state;")
     if name in MAIN:
         nginx.write(HTTP=" ".join(base) + "\n" + line, LOCATION="scc_api;")
     elif name == "scc_api":

@@ -582,7 +582,7 @@ def test_filters(sample, redis, figure):
     asked = found = 0
     with Nginx(sample, redis, scc={"scc_cache_generation": "2"},
                location="scc_limit 100 5000;") as n, n.client() as c:
-        for i in range(400):
+        for i in range(250):
             p = rng.choice(rows)
             d = rng.choice((20000, 60000, 200000, 900000))
             w, s, e, t = (p["lon"] - d, p["lat"] - d, p["lon"] + d,
