@@ -52,6 +52,8 @@ struct ngx_scc_feed_s {
     ngx_uint_t             answered;
     unsigned               failed:1;
     unsigned               down:1;          /* said so in the log */
+    unsigned               foreign:1;       /* so too: the cache is not
+                                               this store's */
 };
 
 
@@ -60,6 +62,9 @@ static void ngx_scc_feed_handler(void *data, ngx_scc_pg_status_t status,
     ngx_scc_pg_result_t *result);
 static ngx_int_t ngx_scc_feed_take(ngx_scc_feed_t *feed,
     ngx_scc_pg_result_t *result);
+static void ngx_scc_feed_identify(ngx_scc_feed_t *feed);
+static void ngx_scc_feed_identified(void *data,
+    ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static void ngx_scc_feed_send(ngx_scc_feed_t *feed);
 static void ngx_scc_feed_answer(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply);
@@ -175,7 +180,7 @@ ngx_scc_feed_handler(void *data, ngx_scc_pg_status_t status,
                       "scc: the store says again what has changed");
     }
 
-    ngx_scc_feed_send(feed);
+    ngx_scc_feed_identify(feed);
 }
 
 
@@ -240,6 +245,79 @@ ngx_scc_feed_take(ngx_scc_feed_t *feed, ngx_scc_pg_result_t *result)
     feed->next_len = next.len;
 
     return NGX_OK;
+}
+
+
+/*
+ * Versions compare only within one store.  Copies of another one are not
+ * touched, since it may come back, and not vouched for: a person decides.
+ */
+
+static void
+ngx_scc_feed_identify(ngx_scc_feed_t *feed)
+{
+    ngx_str_t  identity;
+
+    identity.len = feed->identity_len;
+    identity.data = feed->identity;
+
+    if (feed->failed
+        || ngx_scc_cache_identify(feed->cache, &identity,
+                                  ngx_scc_feed_identified, feed)
+           == NULL)
+    {
+        feed->failed = 1;
+        ngx_scc_feed_end(feed);
+    }
+}
+
+
+static void
+ngx_scc_feed_identified(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_feed_t *feed = data;
+
+    ngx_str_t    text;
+    ngx_uint_t   foreign;
+
+    foreign = 0;
+
+    if (status != NGX_SCC_REDIS_OK
+        || ngx_scc_reply_type(reply) == NGX_SCC_REPLY_ERROR)
+    {
+        feed->failed = 1;
+
+    } else if (ngx_scc_reply_type(reply) == NGX_SCC_REPLY_STRING) {
+
+        text = ngx_scc_reply_str(reply);
+
+        foreign = text.len != feed->identity_len
+                  || ngx_memcmp(text.data, feed->identity, text.len) != 0;
+
+        if (foreign && !feed->foreign) {
+            ngx_log_error(NGX_LOG_CRIT, feed->timer.log, 0,
+                          "scc: the cache holds copies of store \"%V\", but "
+                          "the store is \"%*s\": they are not used; if the "
+                          "store was changed on purpose, raise "
+                          "\"scc_cache_generation\" on all hosts, else look "
+                          "for the right store", &text,
+                          feed->identity_len, feed->identity);
+        }
+    }
+
+    feed->foreign = foreign;
+
+    if (foreign) {
+        feed->failed = 1;
+    }
+
+    if (feed->failed) {
+        ngx_scc_feed_end(feed);
+        return;
+    }
+
+    ngx_scc_feed_send(feed);
 }
 
 

@@ -131,6 +131,15 @@ ngx_scc_redis_call_t *ngx_scc_cache_vouch(ngx_scc_cache_t *cache,
     ngx_msec_t life, ngx_scc_redis_handler_pt handler, void *data);
 
 
+/*
+ * Whose copies these are: keeps the store's identity where there is none
+ * yet; the reply is the one that was there, or nil.  As
+ * ngx_scc_redis_command().
+ */
+ngx_scc_redis_call_t *ngx_scc_cache_identify(ngx_scc_cache_t *cache,
+    ngx_str_t *identity, ngx_scc_redis_handler_pt handler, void *data);
+
+
 /* The key of a cell; p needs NGX_SCC_CACHE_KEY_LEN bytes. */
 #define NGX_SCC_CACHE_KEY_LEN  (sizeof("scc:c::65535:65535") + NGX_INT_T_LEN)
 u_char *ngx_scc_cache_key(ngx_scc_cache_t *cache, u_char *p, uint32_t key);

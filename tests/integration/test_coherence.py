@@ -645,14 +645,14 @@ def test_cache_restored_from_an_old_dump(pg, redis, nginx):
     redis.r.flushall()
 
 
-def test_another_store_at_the_same_address(redis):
-    """Its versions say nothing about copies of the first store's cells."""
-    redis.r.flushall()
+def test_another_store_at_the_same_address():
+    """Its versions say nothing about copies of the first store's cells:
+    they are neither used nor destroyed, and good again when it is back."""
     with Postgres() as second:
         sccctl("init", pg=second)
         load_sample(second, 400, SEED)      # the same places, fewer
         second.query("UPDATE scc.place SET name = 'second ' || name")
-    with Postgres() as first:
+    with Postgres() as first, Redis() as redis:
         sccctl("init", pg=first)
         load_sample(first, 800, SEED)
         with Nginx(first, redis) as nginx:
@@ -670,5 +670,10 @@ def test_another_store_at_the_same_address(redis):
                     wait_until(lambda: c.get(
                         f"/v1/cells/16/{x}-{x}/{y}-{y}.json").json()
                         ["features"] == want, 10, "the second store's cell")
-            quiet(first, redis, nginx, 10)
+            assert not redis.r.exists("scc:v:1")
+            assert "raise \"scc_cache_generation\"" in nginx.log()
+            assert len(list(redis.r.scan_iter("scc:c:1:*"))) >= len(old)
+            first.stop()
             first.data = kept
+            first.start()                   # the right one is back
+            quiet(first, redis, nginx, 10)
