@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import time
@@ -13,7 +14,8 @@ from urllib.parse import quote
 import pytest
 
 from places import cell_x, cell_y
-from servers import Closed, Nginx, Postgres, Redis, sccctl, wait_until
+from servers import (Closed, Nginx, Postgres, Redis, run, sccctl,
+                     wait_until)
 
 PLACES = [
     # id, name, lon, lat
@@ -106,6 +108,14 @@ def test_head_is_get_without_body(nginx, path):
     assert {k: v for k, v in get.headers.items() if k not in drop} == \
         {k: v for k, v in head.headers.items() if k not in drop}
     assert int(get.headers["content-length"]) == len(get.body) > 0
+
+
+def test_head_of_what_is_not_cached(nginx, redis):
+    redis.r.flushall()
+    path = "/v1/places?" + SEOUL
+    a = nginx.get(path, method="HEAD")
+    assert a.status == 200 and a.body == b""
+    assert int(a.headers["content-length"]) == len(nginx.get(path).body)
 
 
 def test_feature(client):
@@ -510,10 +520,24 @@ def test_other_locations(pg, redis):
         location = /exact { rewrite ^ /map/tiles.json last; }
         location /ids/ { rewrite ^/ids/(.*)$ /map/places/$1 last; }
         location / { scc_api; scc_limit 2 3; }
-        location /auth { auth_request /map/tiles.json; return 204; }
+        location = /auth { auth_request /check; try_files /none @yes; }
+        location = /check { rewrite ^ /map/tiles/16/1/1.json last; }
+        location @yes { return 204; }
+        location = /ssi { ssi on; default_type text/html; return 200
+            '[<!--# include virtual="/map/places?@S@" -->,
+              <!--# include virtual="/map/places/none" -->,
+              <!--# include virtual="/map/places/node/21497293" -->,
+              <!--# include virtual="/map/places?@S@&limit=2" -->]'; }
         location /own/ { scc_api; error_page 404 = /map/tiles.json; }
-        """) as n:
+        """.replace("@S@", SEOUL)) as n:
         want = len(PLACES) - 1
+        redis.r.flushall()          # so that the subrequests must wait
+        for _ in range(3):
+            doc = n.get("/ssi").json()
+            assert len(doc[0]["features"]) == want
+            assert doc[1]["status"] == 404
+            assert doc[2]["name"] == "slash"
+            assert doc[3]["numberReturned"] == 2
         assert len(n.get("/map/places?" + SEOUL).ids()) == want
         assert len(n.get(f"/places?{SEOUL}").ids()) == 2
         assert len(n.get(f"/places?{SEOUL}&limit=9").ids()) == 3
@@ -526,6 +550,22 @@ def test_other_locations(pg, redis):
         a = n.get(f"/map/places?{SEOUL}&limit=1")
         assert a.next().startswith("/map/places?")
         assert n.get("/own/none").status in (200, 404)
+        for _ in range(3):
+            assert n.get("/auth").status == 204
+
+
+def test_http2(pg, redis):
+    curl = shutil.which("curl")
+    if not curl or "HTTP2" not in run([curl, "--version"]).stdout:
+        pytest.skip("curl with HTTP/2 is not installed")
+    with Nginx(pg, redis) as n:
+        n.write(PORT=f"{n.port} http2")
+        n.reload()
+        redis.r.flushall()
+        for limit in 1, 5, 9:
+            out = run([curl, "-sS", "-f", "--http2-prior-knowledge",
+                       f"{n.url}/v1/places?{SEOUL}&limit={limit}"]).stdout
+            assert json.loads(out)["numberReturned"] == limit
 
 
 def test_base_url(pg, redis):

@@ -798,6 +798,39 @@ def test_clients_that_abort(nginx, pg, redis, truth, figure):
     figure("clients that abort", "600, nothing leaked")
 
 
+def resident(pid):
+    """Kilobytes."""
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+
+
+def test_memory_does_not_grow(pg, redis, truth, figure):
+    """Hits, fills, lost connections and feed rounds give back what they
+    take."""
+    answers = cell_paths(truth, 100)
+    with Nginx(pg, redis, workers=1,
+               scc={"scc_feed_interval": "10ms"}) as nginx:
+        def work():
+            with Load(nginx, answers, 3) as load:
+                for i in range(40):
+                    load.went_on(50)
+                    if i % 2:
+                        redis.r.flushall()
+                    if i % 10 == 0:
+                        redis.r.client_kill_filter(_type="normal",
+                                                   skipme=True)
+        pids = nginx.workers() + nginx.helpers()
+        work()
+        before = [resident(p) for p in pids]
+        work()
+        work()
+        after = [resident(p) for p in pids]
+    grown = [b - a for a, b in zip(before, after)]
+    figure("memory", f"worker and helper grew by {grown} KB in "
+           "4,000 requests")
+    assert max(grown) < 2048, (before, after)
+
+
 def big_store(pg):
     """9,000 places in one cell: an entry and an answer of 3 MB."""
     pg.query("INSERT INTO scc.place (id, name, address, lon_e7, lat_e7) "
