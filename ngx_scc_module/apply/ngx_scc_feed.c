@@ -310,6 +310,12 @@ ngx_scc_feed_identified(void *data, ngx_scc_redis_status_t status,
 
     if (foreign) {
         feed->failed = 1;
+
+        if (ngx_scc_cache_disown(feed->cache, ngx_scc_feed_vouched, feed)
+            != NULL)
+        {
+            return;
+        }
     }
 
     if (feed->failed) {

@@ -161,6 +161,21 @@ ngx_scc_cache_vouch(ngx_scc_cache_t *cache, ngx_msec_t life,
 
 
 ngx_scc_redis_call_t *
+ngx_scc_cache_disown(ngx_scc_cache_t *cache,
+    ngx_scc_redis_handler_pt handler, void *data)
+{
+    u_char     key[NGX_SCC_CACHE_KEY_LEN];
+    ngx_str_t  argv[2];
+
+    ngx_str_set(&argv[0], "DEL");
+    argv[1].data = key;
+    argv[1].len = ngx_scc_cache_vouch_key(cache, key) - key;
+
+    return ngx_scc_redis_command(cache->redis, 2, argv, 0, handler, data);
+}
+
+
+ngx_scc_redis_call_t *
 ngx_scc_cache_identify(ngx_scc_cache_t *cache, ngx_str_t *identity,
     ngx_scc_redis_handler_pt handler, void *data)
 {
@@ -307,6 +322,8 @@ ngx_scc_cells_mget_handler(void *data, ngx_scc_redis_status_t status,
         return;
     }
 
+    job->unvouched = !vouched;
+
     if (ngx_scc_cells_keep(job, reply) != NGX_OK) {
         job->handler(job, NGX_ERROR);
         return;
@@ -352,13 +369,8 @@ ngx_scc_cells_take(ngx_scc_cells_t *job, ngx_uint_t i,
         return NGX_DECLINED;
     }
 
-    if (blob->state == SCC_BLOB_VAL) {
-
-        if (vouched) {
-            return NGX_OK;
-        }
-
-        job->unvouched = 1;
+    if (blob->state == SCC_BLOB_VAL && vouched) {
+        return NGX_OK;
     }
 
     if (job->old == NULL) {

@@ -97,8 +97,7 @@ struct ngx_scc_cells_s {
     ngx_uint_t               filled;        /* read from the store */
     ngx_uint_t               stale;         /* old copies, store silent */
     unsigned                 bypass:1;      /* Redis was not usable */
-    unsigned                 unvouched:1;   /* it had copies that nobody
-                                               vouched for */
+    unsigned                 unvouched:1;   /* nobody vouches for it */
 
     /* private */
     ngx_scc_redis_call_t    *call;
@@ -129,6 +128,10 @@ void ngx_scc_cells_cancel(ngx_scc_cells_t *job);
  */
 ngx_scc_redis_call_t *ngx_scc_cache_vouch(ngx_scc_cache_t *cache,
     ngx_msec_t life, ngx_scc_redis_handler_pt handler, void *data);
+
+/* Takes the voucher back. */
+ngx_scc_redis_call_t *ngx_scc_cache_disown(ngx_scc_cache_t *cache,
+    ngx_scc_redis_handler_pt handler, void *data);
 
 
 /*

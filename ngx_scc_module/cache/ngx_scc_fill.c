@@ -144,12 +144,10 @@ ngx_scc_fill_cells(ngx_scc_cells_t *job)
         flight->node.key = job->keys[i];
         flight->fill = fill;
 
-        /* a copy that nobody vouches for can be read around, not leased */
+        /* what nobody vouches for is read around; and nothing is kept, for
+           it may be another store that answers */
 
-        if (job->bypass
-            || (job->unvouched && job->old != NULL
-                && job->old[i].data != NULL))
-        {
+        if (job->bypass || job->unvouched) {
             flight->state = NGX_SCC_FLIGHT_READ;
         }
 
