@@ -197,8 +197,8 @@ class Reader(threading.Thread):
             self.error = e
 
 
-def quiet(pg, redis, nginx, limit=6):
-    """Waits until Redis equals the store; then asks for all of it."""
+def settled(pg, redis, limit=6):
+    """Waits until every fresh entry in Redis equals the store."""
     last = []
 
     def coherent():
@@ -208,6 +208,11 @@ def quiet(pg, redis, nginx, limit=6):
         wait_until(coherent, limit, "the cache to equal the store", .2)
     except AssertionError as e:
         raise AssertionError(str(e) + ":\n" + "\n".join(last[:5]))
+
+
+def quiet(pg, redis, nginx, limit=6):
+    """Waits until Redis equals the store; then asks for all of it."""
+    settled(pg, redis, limit)
     truth = snapshot(pg)
     with nginx.client() as c:
         got = ask_cells(c, truth)
@@ -316,6 +321,66 @@ def test_reloads_while_rows_change(pg, redis, nginx, figure):
     text = hammer(pg, redis, nginx, 4, reload)
     n = quiet(pg, redis, nginx)
     figure("coherence, reloads", f"{text}: {n} cells equal")
+
+
+def test_changes_while_cells_are_read(pg, redis, figure):
+    """A slow statement and a quick feed: changes come between a cell's
+    read and its fill all the time."""
+    view = pg.query("SELECT pg_get_viewdef('scc.feature'::regclass)")[0][0]
+    body = view.strip().rstrip(";")
+    pg.psql(f"CREATE OR REPLACE VIEW scc.feature AS SELECT q.* FROM ({body})"
+            " q WHERE (SELECT true FROM pg_sleep(.04))")
+    cells = sorted(c for c, (_, f) in snapshot(pg).items() if f)[:12]
+    stop = threading.Event()
+    counts = [0, 0]
+
+    def write():
+        rng = random.Random(1)
+        c = pg.connect()
+        c.autocommit = True
+        with c.cursor() as cur:
+            while not stop.wait(.004):
+                counts[0] += 1
+                cur.execute("UPDATE scc.place SET name = %s WHERE cell = %s",
+                            (f"n{counts[0]}", rng.choice(cells)))
+        c.close()
+
+    def evict():
+        rng, c = random.Random(2), redis.client()
+        while not stop.wait(.01):
+            x = rng.choice(cells)
+            counts[1] += c.delete(f"scc:c:1:{x >> 16}:{x & 65535}")
+
+    def read(n, seed):
+        rng = random.Random(seed)
+        with n.client() as c:
+            while not stop.is_set():
+                x = rng.choice(cells)
+                a = c.get(f"/v1/cells/16/{x >> 16}-{x >> 16}/"
+                          f"{x & 65535}-{x & 65535}.json")
+                assert a.status == 200, a
+
+    try:
+        with Nginx(pg, redis, workers=2, scc={
+                "scc_feed_interval": "15ms",
+                "scc_lease_time": "2500ms"}) as n:
+            for _ in range(6):
+                stop.clear()
+                with ThreadPoolExecutor(8) as pool:
+                    jobs = [pool.submit(write), pool.submit(evict)]
+                    jobs += [pool.submit(read, n, i) for i in range(5)]
+                    time.sleep(.8)
+                    stop.set()
+                for j in jobs:
+                    j.result()
+                settled(pg, redis)
+            reads = len(n.access())
+            pg.psql(f"CREATE OR REPLACE VIEW scc.feature AS {view}")
+            quiet(pg, redis, n)
+    finally:
+        pg.psql(f"CREATE OR REPLACE VIEW scc.feature AS {view}")
+    figure("coherence, slow store", f"{counts[0]} changes, {counts[1]} "
+           f"evictions, {reads} reads: equal after each of 6 stops")
 
 
 # -- freshness ---------------------------------------------------------------

@@ -494,7 +494,7 @@ def test_damaged_entries(nginx, pg, redis, truth, figure):
     whole = {k: v for k, v in zip(keys, redis.r.mget(keys))}
     damaged = 0
     with nginx.client() as c, Load(nginx, answers, 1):
-        for path, want in list(answers.items()) * 12:
+        for path, want in list(answers.items()) * 8:
             x, y = path.split("/")[4].split("-")[0], \
                 path.split("/")[5].split("-")[0]
             key = f"scc:c:1:{x}:{y}".encode()
@@ -819,6 +819,7 @@ def test_memory_does_not_grow(pg, redis, truth, figure):
                     if i % 10 == 0:
                         redis.r.client_kill_filter(_type="normal",
                                                    skipme=True)
+        wait_until(nginx.helpers, 10, "the helper")
         pids = nginx.workers() + nginx.helpers()
         work()
         before = [resident(p) for p in pids]
