@@ -22,7 +22,7 @@ from bench_view import view_table           # noqa: E402
 HEAD = """\
 # Measured
 
-Figures of one run of `make bench WRITE=1`; only ratios within the run mean
+Figures of one run of `tests/bench/bench.py --write`; only ratios within it mean
 something elsewhere.
 
 ## A view from Redis, against nginx + Lua with GEOSEARCH + HMGET

@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from servers import (Nginx, Postgres, Redis, need_data,       # noqa: E402
                      sccctl)
+from store import load_sample, snapshot                       # noqa: E402
 
 REAL = ["seoul_places_A.csv.gz", "osm_pois_A.csv"]
 
@@ -26,6 +27,22 @@ def real_store():
         c.cursor().execute("VACUUM ANALYZE")
         c.close()
     return pg.data
+
+
+@pytest.fixture(scope="session")
+def sample_store():
+    """The same with 4,000 places of the generator."""
+    with Postgres() as pg:
+        sccctl("init", pg=pg)
+        load_sample(pg, 4000, 99)
+    return pg.data
+
+
+@pytest.fixture(scope="session")
+def truth(sample_store):
+    """What each of its cells holds, until a test changes rows."""
+    with Postgres(template=sample_store) as pg:
+        return snapshot(pg)
 
 
 @pytest.fixture(scope="module")

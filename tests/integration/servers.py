@@ -519,6 +519,13 @@ class Redis(Server):
         return redispy.Redis(unix_socket_path=self.sock,
                              socket_timeout=timeout)
 
+    def forget(self, client=None):
+        """All cells and pages are evicted; what the feed keeps stays."""
+        (client or self.r).eval(
+            "for _, p in ipairs({'scc:c:*', 'scc:p:*'}) do "
+            "for _, k in ipairs(redis.call('KEYS', p)) do "
+            "redis.call('UNLINK', k) end end", 0)
+
     @property
     def r(self):
         if self._client is None:

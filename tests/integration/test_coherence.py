@@ -721,6 +721,8 @@ def test_another_store_at_the_same_address():
         sccctl("init", pg=first)
         load_sample(first, 800, SEED)
         with Nginx(first, redis) as nginx:
+            wait_until(lambda: redis.r.exists("scc:v:1"), 5,
+                       "the feed to vouch")
             quiet(first, redis, nginx)
             old = set(snapshot(first))
             assert len(list(redis.r.scan_iter("scc:c:*"))) >= len(old)

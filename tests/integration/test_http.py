@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from load import binaries
 from places import cell_x, cell_y
 from servers import (Closed, Nginx, Postgres, Redis, run, sccctl,
                      wait_until)
@@ -56,15 +57,7 @@ def redis():
         yield server
 
 
-def params():
-    asan = os.environ.get("SCC_NGINX_ASAN", "")
-    out = [pytest.param(None, id="nginx")]
-    if asan and os.path.exists(asan):
-        out.append(pytest.param(asan, id="asan"))
-    return out
-
-
-@pytest.fixture(scope="module", params=params())
+@pytest.fixture(scope="module", params=binaries())
 def nginx(request, pg, redis):
     with Nginx(pg, redis, binary=request.param,
                location='scc_limit 100 1000; scc_attribution "© <b>a</b>";'
@@ -111,7 +104,7 @@ def test_head_is_get_without_body(nginx, path):
 
 
 def test_head_of_what_is_not_cached(nginx, redis):
-    redis.r.flushall()
+    redis.forget()
     path = "/v1/places?" + SEOUL
     a = nginx.get(path, method="HEAD")
     assert a.status == 200 and a.body == b""
@@ -474,7 +467,7 @@ def test_clients_that_leave(nginx, pg, redis):
     """Some leave while the backends are asked; the others are served."""
     for i in range(100):
         if i % 10 == 0:
-            redis.r.flushall()
+            redis.forget()
         c = nginx.client()
         s = c.connect()
         s.sendall(f"GET /v1/places?bbox=126.8{i:02},37.4,127,37.6"
@@ -488,7 +481,7 @@ def test_clients_that_leave(nginx, pg, redis):
 
 
 def test_client_leaves_while_the_store_is_silent(nginx, pg, redis):
-    redis.r.flushall()
+    redis.forget()
     pg.sigstop()
     try:
         socks = []
@@ -531,7 +524,7 @@ def test_other_locations(pg, redis):
         location /own/ { scc_api; error_page 404 = /map/tiles.json; }
         """.replace("@S@", SEOUL)) as n:
         want = len(PLACES) - 1
-        redis.r.flushall()          # so that the subrequests must wait
+        redis.forget()          # so that the subrequests must wait
         for _ in range(3):
             doc = n.get("/ssi").json()
             assert len(doc[0]["features"]) == want
@@ -561,7 +554,7 @@ def test_http2(pg, redis):
     with Nginx(pg, redis) as n:
         n.write(PORT=f"{n.port} http2")
         n.reload()
-        redis.r.flushall()
+        redis.forget()
         for limit in 1, 5, 9:
             out = run([curl, "-sS", "-f", "--http2-prior-knowledge",
                        f"{n.url}/v1/places?{SEOUL}&limit={limit}"]).stdout
@@ -626,7 +619,7 @@ def test_quit_answers_what_was_asked(pg, redis):
     """A graceful stop lets requests in flight end."""
     n = Nginx(pg, redis)
     with n:
-        redis.r.flushall()
+        redis.forget()
         pg.sigstop()
         c = n.client()
         c.connect().sendall(f"GET /v1/places?{SEOUL} HTTP/1.1\r\n"

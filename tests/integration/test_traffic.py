@@ -151,7 +151,7 @@ def test_boxes_of_wheelmap_on_seoul(nginx, redis, rows, figure):
         boxes = [line.rstrip("\n").split(",", 1)[1] for line in f]
     assert len(boxes) == 434
     index = Index(rows)
-    redis.r.flushall()
+    redis.forget()
     paths = ["/v1/places?bbox=" + b for b in boxes]
     tally, layers = replay(nginx, paths * 2, index)
     figure("wheelmap's boxes on Seoul", f"{len(paths)} twice: "
