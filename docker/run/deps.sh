@@ -2,27 +2,30 @@
 
 # Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
 
-# deps.sh [--list] run|test
+# deps.sh [--list] build|run|test
 #
-# Installs the Debian packages that building and running need ("run"), or
-# these and what tests, lint, fuzzing and benchmarks need ("test").  Where
-# all of them are there it does nothing and needs no network.  Services that
-# come with the packages are neither started nor enabled: the project starts
-# private ones of its own.
+# Installs the Debian packages that building needs; "run": and those that
+# "make run" needs; "test": and those of tests, lint, fuzzing and benchmarks.
+# Where all of them are there it does nothing and needs no network.  Services
+# that come with the packages are neither started nor enabled: the project
+# starts private ones of its own.
 
 set -eu
 LC_ALL=C
 export LC_ALL
 
-run_packages="
+build_packages="
     gcc libc6-dev make
-    nginx nginx-dev libhiredis-dev libpq-dev libyajl-dev
-    libpcre2-dev libssl-dev zlib1g-dev
-    postgresql-15 postgresql-15-postgis-3
-    redis-server
+    nginx-dev libhiredis-dev libpq-dev libyajl-dev
+    libpcre2-dev libssl-dev zlib1g-dev"
+
+run_packages="
+    $build_packages
+    nginx redis-server postgresql-15 postgresql-15-postgis-3
     util-linux"
 
 test_packages="
+    $run_packages
     binutils libcmocka-dev clang libclang-rt-14-dev llvm
     ca-certificates
     python3 python3-pytest python3-psycopg2 python3-redis python3-requests
@@ -43,9 +46,10 @@ main() {
     fi
 
     case ${1-} in
-    run)  packages=$run_packages ;;
-    test) packages="$run_packages $test_packages" ;;
-    *)    die "usage: deps.sh [--list] run|test" ;;
+    build) packages=$build_packages ;;
+    run)   packages=$run_packages ;;
+    test)  packages=$test_packages ;;
+    *)     die "usage: deps.sh [--list] build|run|test" ;;
     esac
 
     if [ $list = yes ]; then

@@ -519,15 +519,17 @@ prepare_store() {
     fi
 
     for file in "${files[@]}"; do
-        local status=0
+        local status=0 rejects
+        rejects=$dir/log/rejects-$(basename "$file").csv
+        rm -f "$rejects"
+
         echo "importing $file"
-        do_step "$sccctl" import --rejects "$dir/log/rejects.csv" "$file" \
-            || status=$?
+        do_step "$sccctl" import --rejects "$rejects" "$file" || status=$?
         check_signal
 
         case $status in
         0) ;;
-        3) echo "some rows were rejected: see $dir/log/rejects.csv" ;;
+        3) echo "some rows were rejected: see $rejects" ;;
         *) die "sccctl import $file failed" ;;
         esac
     done

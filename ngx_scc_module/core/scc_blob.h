@@ -106,11 +106,12 @@ void scc_blob_blank(uint8_t header[SCC_BLOB_HEADER]);
 
 
 /*
- * Building: add places in ascending order of id, then finish into "out" as
- * a VAL of version ver.  begin resets; the builder's buffers live on malloc
- * and are reused from cell to cell until scc_blob_builder_free().
- * ERROR when memory or SCC_BLOB_MAX is exceeded; DECLINED from add when
- * the ids are out of order or too long.
+ * Building: add places in ascending order of id, then append the blob to
+ * "out" as a VAL whose version and floor are ver.  begin resets; the
+ * builder's buffers live on malloc and are reused from cell to cell until
+ * scc_blob_builder_free().  ERROR when memory or SCC_BLOB_MAX is exceeded;
+ * DECLINED from add when the ids are out of order, or an id, category or
+ * coordinate is out of range.
  */
 
 typedef struct {

@@ -363,6 +363,10 @@ scc_columns_others(scc_columns_t *c, const scc_str_t *name)
 
             scc_buf_str(&c->ignored, key);
 
+        } else if (c->column[i] == SCC_COLUMN_EXTRA && key.len == 0) {
+            scc_buf_text(&c->names, "column ");
+            scc_buf_uint(&c->names, i + 1);
+
         } else if (c->column[i] == SCC_COLUMN_EXTRA) {
             scc_buf_str(&c->names, key);
         }
@@ -379,14 +383,12 @@ scc_columns_collect(scc_columns_t *c, size_t i, scc_str_t value,
     scc_import_row_t *row)
 {
     size_t     from;
-    scc_str_t  name = scc_string("");
+    scc_str_t  name;
 
     from = i ? c->name_end[i - 1] : 0;
 
-    if (c->name_end[i] > from) {
-        name.len = c->name_end[i] - from;
-        name.data = c->names.start + from;
-    }
+    name.len = c->name_end[i] - from;
+    name.data = c->names.start + from;
 
     if (memchr(value.data, '\0', value.len) || !scc_utf8_valid(value)) {
         return scc_row_reject(row, SCC_REJECT_BAD_VALUE, name,

@@ -21,7 +21,14 @@
 static uint32_t scc_crc_table(uint32_t crc, const uint8_t *p, size_t n);
 
 #if (SCC_CRC_SSE42)
-static uint32_t scc_crc_sse42(uint32_t crc, const uint8_t *p, size_t n);
+
+#define SCC_CRC_TARGET  __attribute__ ((target ("sse4.2,pclmul")))
+
+static uint64_t scc_crc_word(const uint8_t *p);
+static uint32_t scc_crc_shift(uint64_t crc, uint32_t by) SCC_CRC_TARGET;
+static uint32_t scc_crc_sse42(uint32_t crc, const uint8_t *p, size_t n)
+    SCC_CRC_TARGET;
+
 #endif
 
 
@@ -84,10 +91,8 @@ scc_crc_table(uint32_t crc, const uint8_t *p, size_t n)
 
 typedef long long  scc_crc_v2_t __attribute__ ((vector_size (16)));
 
-#define SCC_CRC_TARGET  __attribute__ ((target ("sse4.2,pclmul")))
 
-
-static inline uint64_t
+static uint64_t
 scc_crc_word(const uint8_t *p)
 {
     uint64_t  word;
@@ -98,7 +103,6 @@ scc_crc_word(const uint8_t *p)
 }
 
 
-SCC_CRC_TARGET
 static uint32_t
 scc_crc_shift(uint64_t crc, uint32_t by)
 {
@@ -113,7 +117,6 @@ scc_crc_shift(uint64_t crc, uint32_t by)
 }
 
 
-SCC_CRC_TARGET
 static uint32_t
 scc_crc_sse42(uint32_t crc, const uint8_t *p, size_t n)
 {

@@ -63,7 +63,8 @@ scc_rc_t scc_e7_parse(scc_str_t text, scc_e7_round_t round, int64_t *e7);
  * rounding: w, s up; e, n down.  Latitudes beyond the poles are cut.
  * Longitudes may lie in [-540, 540], as maps send them that were dragged
  * around the world: a span of 360 or more is the whole circle, others are
- * turned into [-180, 180].  w > e crosses the antimeridian and is taken
+ * turned into [-180, 180], where one that holds the antimeridian holds both
+ * its names, -180 and 180.  w > e crosses the antimeridian and is taken
  * only when both lie in [-180, 180].  s > n, text that is no number, not
  * four or six numbers -> DECLINED with err (field "bbox").
  */

@@ -42,51 +42,38 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_fill = {
 
 
 /*
- * The cells that the box touches and that hold anything are walked in
- * order, so that a page costs its own rows however large the store is.
- * Counting takes a cell's own number where the cell lies inside the box.
+ * The page is the store's own function, which walks cells until it is full.
+ * Counting takes a cell's number where the cell lies inside the box, and
+ * looks at the places of its border only.
  */
 
 const ngx_scc_pg_stmt_t  ngx_scc_store_wide = {
     "scc_wide_1",
-    "WITH range AS MATERIALIZED ("
-        "SELECT c.cell, c.n,"
-        " (c.cell >> 16 > $1::bigint AND c.cell >> 16 < $2::bigint"
-          " OR c.cell >> 16 > $3::bigint AND c.cell >> 16 < $4::bigint)"
-        " AND c.cell & 65535 > $5::bigint AND c.cell & 65535 < $6::bigint"
-        " AS inside"
-        " FROM scc.cell c WHERE c.n > 0"
-        " AND (c.cell >> 16 BETWEEN $1 AND $2"
-          " OR c.cell >> 16 BETWEEN $3 AND $4)"
-        " AND c.cell & 65535 BETWEEN $5 AND $6"
-    "), page AS MATERIALIZED ("
-        "SELECT f.* FROM "
-        "(SELECT cell FROM range WHERE cell >= $13::bigint ORDER BY cell) r"
-        " CROSS JOIN LATERAL ("
-            "SELECT * FROM scc.feature g WHERE g.cell = r.cell"
-            " AND (g.lon_e7 BETWEEN $7::int AND $8::int"
-              " OR g.lon_e7 BETWEEN $9::int AND $10::int)"
-            " AND g.lat_e7 BETWEEN $11::int AND $12::int"
-            " AND (g.cell > $13 OR g.id > $14::text)"
-            " AND ($15::int IS NULL OR g.level <= $15)"
-            " AND ($16::boolean IS NULL OR g.registered = $16)"
-            " AND ($17::boolean IS NULL OR g.has_slope = $17)"
-            " AND ($18::text IS NULL OR g.category = $18)"
-            " ORDER BY g.id"
-        ") f ORDER BY f.cell, f.id LIMIT $19::int"
-    "), total AS ("
-        "SELECT CASE WHEN $15 IS NULL AND $16 IS NULL AND $17 IS NULL"
-        " AND $18 IS NULL THEN (SELECT coalesce(sum(CASE WHEN r.inside"
-            " THEN r.n ELSE ("
-                "SELECT count(*) FROM scc.place p WHERE p.cell = r.cell"
+    "WITH total AS ("
+        "SELECT CASE WHEN $15::int IS NULL AND $16::boolean IS NULL"
+        " AND $17::boolean IS NULL AND $18::text IS NULL THEN ("
+            "SELECT coalesce(sum(CASE WHEN"
+            " (c.cell >> 16 > $1::bigint AND c.cell >> 16 < $2::bigint"
+              " OR c.cell >> 16 > $3::bigint AND c.cell >> 16 < $4::bigint)"
+            " AND c.cell & 65535 > $5::bigint"
+            " AND c.cell & 65535 < $6::bigint"
+            " THEN c.n ELSE ("
+                "SELECT count(*) FROM scc.place p WHERE p.cell = c.cell"
                 " AND NOT p.is_closed"
-                " AND (p.lon_e7 BETWEEN $7 AND $8"
-                  " OR p.lon_e7 BETWEEN $9 AND $10)"
-                " AND p.lat_e7 BETWEEN $11 AND $12"
-            ") END), 0)::bigint FROM range r) END AS matched"
+                " AND (p.lon_e7 BETWEEN $7::int AND $8::int"
+                  " OR p.lon_e7 BETWEEN $9::int AND $10::int)"
+                " AND p.lat_e7 BETWEEN $11::int AND $12::int"
+            ") END), 0)::bigint"
+            " FROM scc.cell c WHERE c.n > 0"
+            " AND (c.cell >> 16 BETWEEN $1 AND $2"
+              " OR c.cell >> 16 BETWEEN $3 AND $4)"
+            " AND c.cell & 65535 BETWEEN $5 AND $6"
+        ") END AS matched"
     ")"
     " SELECT t.matched, " NGX_SCC_STORE_PLACE
-    " FROM total t LEFT JOIN page f ON true"
+    " FROM total t LEFT JOIN scc.wide_page($1, $2, $3, $4, $5, $6, $7, $8,"
+        " $9, $10, $11, $12, $13::bigint, $14::text, $15, $16, $17, $18,"
+        " $19::int) f ON true"
     " ORDER BY f.cell, f.id",
     NGX_SCC_STORE_WIDE_PARAMS
 };

@@ -72,6 +72,13 @@ def sample20k():
     return path
 
 
+@pytest.fixture(scope="module")
+def sample8k(sample20k):
+    """The first 8,000 places of it, 22,000 events."""
+    with open(sample20k, encoding="utf-8") as f:
+        return write("s8.csv", "".join(f.readline() for _ in range(8001)))
+
+
 # -- the command line --------------------------------------------------------
 
 
@@ -546,21 +553,21 @@ def test_rows_the_store_refuses(fresh, bad):
 # -- import: whatever happens ------------------------------------------------
 
 
-def test_kill_in_the_middle(fresh, sample20k):
+def test_kill_in_the_middle(fresh, sample8k):
     sccctl("init", pg=fresh)
-    p = popen(fresh, "import", "--batch", "500", sample20k)
+    p = popen(fresh, "import", "--batch", "200", sample8k)
     wait_until(lambda: fresh.query("SELECT count(*) FROM scc.place")[0][0]
                > 1000, 60, "the first places", 0.02)
     p.send_signal(signal.SIGKILL)
     p.communicate(timeout=20)
     assert p.returncode == -signal.SIGKILL, "it was done before the kill"
 
-    new, old = counts(load(fresh, sample20k))
+    new, old = counts(load(fresh, sample8k))
     assert old > 1000 and new > 0
 
     with Postgres() as other:
         sccctl("init", pg=other)
-        load(other, sample20k)
+        load(other, sample8k)
         for table in ("place", "building", "place_accessibility",
                       "building_accessibility"):
             key = ("place_id" if table == "place_accessibility" else
@@ -572,7 +579,7 @@ def test_kill_in_the_middle(fresh, sample20k):
             assert fresh.query(sql) == other.query(sql), table
 
 
-def test_lost_connections(fresh, sample20k):
+def test_lost_connections(fresh, sample8k):
     """Backends are terminated under it: it goes on, and nothing is lost."""
     sccctl("init", pg=fresh)
     done = threading.Event()
@@ -594,7 +601,7 @@ def test_lost_connections(fresh, sample20k):
     hunter = threading.Thread(target=hunt)
     hunter.start()
     try:
-        p = load(fresh, "--batch", "1000", sample20k)
+        p = load(fresh, "--batch", "200", sample8k)
     finally:
         done.set()
         hunter.join()
@@ -602,12 +609,12 @@ def test_lost_connections(fresh, sample20k):
     assert "trying again" in p.stderr
     new, _ = counts(p)
     assert fresh.query("SELECT count(*) FROM scc.contribution") == [(new,)]
-    assert fresh.query("SELECT count(*) FROM scc.place") == [(20000,)]
+    assert fresh.query("SELECT count(*) FROM scc.place") == [(8000,)]
 
 
-def test_server_restarts(fresh, sample20k):
+def test_server_restarts(fresh, sample8k):
     sccctl("init", pg=fresh)
-    p = popen(fresh, "import", "--batch", "500", sample20k)
+    p = popen(fresh, "import", "--batch", "200", sample8k)
     wait_until(lambda: fresh.query("SELECT count(*) FROM scc.place")[0][0]
                > 500, 60, "the first places", 0.02)
     fresh.kill()
@@ -615,7 +622,7 @@ def test_server_restarts(fresh, sample20k):
     fresh.start()
     out, err = p.communicate(timeout=120)
     assert p.returncode == 0, err
-    assert fresh.query("SELECT count(*) FROM scc.place") == [(20000,)]
+    assert fresh.query("SELECT count(*) FROM scc.place") == [(8000,)]
 
 
 def test_readers_go_on(fresh, sample20k):

@@ -4,10 +4,11 @@ The paths of a day's log in their order and at once from several clients;
 no answer may be a 5xx, and what a box is answered must be right.
 """
 
-import json
+import functools
+import math
 import re
 import threading
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -65,6 +66,7 @@ class Index:
         self.by_lon = sorted(range(len(rows)), key=lambda i: rows[i].lon)
         self.lons = [rows[i].lon for i in self.by_lon]
 
+    @functools.cache
     def ids(self, text):
         """None where the box is none."""
         try:
@@ -76,12 +78,12 @@ class Index:
             return None
         found = set()
         for w, s, e, n in Box("", w, s, e, n).rects():
-            i = bisect_left(self.lons, w * 10**7)
-            while i < len(self.lons) and self.lons[i] <= e * 10**7:
-                p = self.rows[self.by_lon[i]]
-                if s * 10**7 <= p.lat <= n * 10**7:
-                    found.add(self.by_lon[i])
-                i += 1
+            w, s = (math.ceil(x * 10**7) for x in (w, s))
+            e, n = (math.floor(x * 10**7) for x in (e, n))
+            for i in self.by_lon[bisect_left(self.lons, w):
+                                 bisect_right(self.lons, e)]:
+                if s <= self.rows[i].lat <= n:
+                    found.add(i)
         return [self.rows[i].id for i in sorted(found)]
 
 
@@ -113,9 +115,9 @@ def replay(nginx, paths, index):
         if path.startswith("/v1/places?bbox="):
             check_box(index, path, a)
             layers[a.headers.get("cache-status", "-")] += 1
-        if a.status == 200:
-            json.loads(a.body)
-        elif a.status in (400, 404, 405):
+        elif a.status == 200:
+            a.json()
+        if a.status >= 400:
             assert a.headers["content-type"] == "application/problem+json"
             assert a.json()["status"] == a.status
         kind = re.sub(r"\d[\d.,e-]*", "N", urlsplit(path).path)
@@ -151,7 +153,7 @@ def test_boxes_of_wheelmap_on_seoul(nginx, redis, rows, figure):
     index = Index(rows)
     redis.r.flushall()
     paths = ["/v1/places?bbox=" + b for b in boxes]
-    tally, layers = replay(nginx, paths * 3, index)
-    figure("wheelmap's boxes on Seoul", f"{len(paths)} three times: "
+    tally, layers = replay(nginx, paths * 2, index)
+    figure("wheelmap's boxes on Seoul", f"{len(paths)} twice: "
            f"{show(tally)}; " + ", ".join(
                f"{n} × {k}" for k, n in layers.most_common()))

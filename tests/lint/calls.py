@@ -16,7 +16,7 @@ ALLOWED = re.compile(r"""^(
   | mem(cpy|move|set|cmp|chr) | str(len|cmp|ncmp|chr|rchr)
   | __(mem|str)\w+_chk | __v?snprintf_chk | v?snprintf
   | malloc | calloc | realloc | free | qsort | bsearch
-  | ceill? | floorl? | l?l?round | fabs | fmod | sqrt | pow | exp | log
+  | ceill? | floorl? | l?l?round | fabs | fmod | hypot | sqrt | pow | exp | log
   | sin | sinh | asinh | cos | tan | tanh | atan | atan2 | isfinite
   | __cpu_(model|indicator_init) | __stack_chk_fail | _GLOBAL_OFFSET_TABLE_
 )$""", re.X)

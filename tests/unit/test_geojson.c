@@ -569,6 +569,13 @@ test_points(void **state)
           50000000, 70000000 },
         { "{\"type\":\"Polygon\",\"coordinates\":"
           "[[[0,0],[4,0],[4,4],[0,4],[0,0]]]}", 20000000, 20000000 },
+        /* a hole moves the centroid away, whichever way it winds */
+        { "{\"type\":\"Polygon\",\"coordinates\":"
+          "[[[0,0],[8,0],[8,8],[0,8],[0,0]],"
+          "[[5,5],[5,7],[7,7],[7,5],[5,5]]]}", 38666667, 38666667 },
+        { "{\"type\":\"Polygon\",\"coordinates\":"
+          "[[[0,0],[0,8],[8,8],[8,0]],[[5,5],[5,7],[7,7],[7,5]]]}",
+          38666667, 38666667 },
         /* a hole in the middle: beside it */
         { "{\"type\":\"Polygon\",\"coordinates\":"
           "[[[0,0],[10,0],[10,10],[0,10],[0,0]],"

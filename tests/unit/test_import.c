@@ -235,6 +235,11 @@ test_places(void **state)
           P("a", NAMED ",\"extra\":{\"floor\":\"B1\",\"note\":\"x\\\"y\"}")
           P("b", NAMED));
 
+    /* one without a name is called by its number */
+
+    check("id,name,lng,lat,\na,n,1,2,\nb,n,1,2,x\n",
+          P("a", NAMED) P("b", NAMED ",\"extra\":{\"column 5\":\"x\"}"));
+
     /* else they are not imported; an empty object is none */
 
     check("id,name,lng,lat,note,extra\na,n,1,2,x,{}\nb,n,1,2,x,\n",

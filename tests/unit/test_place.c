@@ -181,7 +181,11 @@ test_all(void **state)
         want = SCC_LEVEL_UNKNOWN;
 
         if (p.registered && (possible & (possible - 1)) == 0) {
-            for (want = 0; !(possible & 1u << want); want++) { /* void */ }
+            want = 0;
+
+            while (!(possible & 1u << want)) {
+                want++;
+            }
         }
 
         if (level != want) {

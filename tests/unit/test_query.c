@@ -117,6 +117,7 @@ test_good(void **state)
 #define UNKNOWN  "unknown parameter; allowed: bbox, limit, cursor, "          \
                  "level_max, registered, has_slope, category"
 
+
 static void
 test_bad(void **state)
 {

@@ -23,6 +23,83 @@ LEFT JOIN scc.building_accessibility b ON b.building_id = p.building_id
 WHERE NOT p.is_closed;
 
 
+-- One page of a box too large for the cache, in the order (cell, id), after
+-- (after_cell, after_id).  The box is one or two ranges of cell columns
+-- [x0, x1], [x2, x3] and of longitudes [w0, e0], [w1, e1] (the second is for
+-- boxes that cross the antimeridian, else empty: from > to), one of rows and
+-- latitudes.  A filter that is NULL passes everything.
+--
+-- Cells are walked one by one until the page is full: no single statement
+-- stops early for certain, whatever the planner guesses.
+
+CREATE FUNCTION scc.wide_page(x0 bigint, x1 bigint, x2 bigint, x3 bigint,
+    y0 bigint, y1 bigint, w0 int, e0 int, w1 int, e1 int, s int, n int,
+    after_cell bigint, after_id text, level_max int, registered bool,
+    has_slope bool, category text, max_rows int) RETURNS SETOF scc.feature
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET enable_bitmapscan = off
+SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+    k     bigint;
+    got   int;
+    room  int := wide_page.max_rows;
+BEGIN
+    FOR k IN
+        SELECT c.cell
+        FROM scc.cell c
+        WHERE c.cell BETWEEN greatest(wide_page.after_cell,
+                       least(wide_page.x0, CASE WHEN wide_page.x2
+                           <= wide_page.x3 THEN wide_page.x2 END) << 16)
+                   AND (greatest(wide_page.x1, wide_page.x3) << 16 | 65535)
+            AND (c.cell >> 16 BETWEEN wide_page.x0 AND wide_page.x1
+                 OR c.cell >> 16 BETWEEN wide_page.x2 AND wide_page.x3)
+            AND c.cell & 65535 BETWEEN wide_page.y0 AND wide_page.y1
+            AND c.n > 0
+            AND (wide_page.registered IS NULL
+                 OR wide_page.registered AND c.n_registered > 0
+                 OR NOT wide_page.registered AND c.n_registered < c.n)
+            AND (wide_page.has_slope IS NULL OR c.n_registered > 0)
+            AND (wide_page.level_max IS NULL OR c.n_level0
+                 + CASE WHEN wide_page.level_max > 0 THEN c.n_level1 ELSE 0 END
+                 + CASE WHEN wide_page.level_max > 1 THEN c.n_level2 ELSE 0 END
+                 + CASE WHEN wide_page.level_max > 2 THEN c.n_level3 ELSE 0 END
+                 + CASE WHEN wide_page.level_max > 3 THEN c.n_level4 ELSE 0 END
+                 + CASE WHEN wide_page.level_max > 4 THEN c.n_level5 ELSE 0 END
+                 > 0)
+        ORDER BY c.cell
+    LOOP
+        EXIT WHEN room <= 0;
+
+        RETURN QUERY
+        SELECT f.*
+        FROM scc.feature f
+        WHERE f.cell = k
+            AND f.id > CASE WHEN k = wide_page.after_cell
+                            THEN wide_page.after_id ELSE '' END
+            AND (f.lon_e7 BETWEEN wide_page.w0 AND wide_page.e0
+                 OR f.lon_e7 BETWEEN wide_page.w1 AND wide_page.e1)
+            AND f.lat_e7 BETWEEN wide_page.s AND wide_page.n
+            AND (wide_page.level_max IS NULL
+                 OR f.level <= wide_page.level_max)
+            AND (wide_page.registered IS NULL
+                 OR f.registered = wide_page.registered)
+            AND (wide_page.has_slope IS NULL
+                 OR f.has_slope = wide_page.has_slope)
+            AND (wide_page.category IS NULL
+                 OR f.category = wide_page.category)
+        ORDER BY f.id
+        LIMIT room;
+
+        GET DIAGNOSTICS got = ROW_COUNT;
+        room := room - got;
+    END LOOP;
+END
+$$;
+
+
 CREATE FUNCTION scc.json_time(t timestamptz) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
@@ -134,6 +211,9 @@ $$;
 GRANT SELECT ON scc.feature TO scc_app;
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA scc FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION scc.place_page(text), scc.json_time(timestamptz),
-    scc.json_location(int, int) TO scc_app;
+    scc.json_location(int, int),
+    scc.wide_page(bigint, bigint, bigint, bigint, bigint, bigint, int, int,
+        int, int, int, int, bigint, text, int, bool, bool, text, int)
+    TO scc_app;
 
 RESET ROLE;
