@@ -86,6 +86,11 @@ scc_str_t scc_kind_name(scc_kind_t kind);       /* "place_accessibility" */
 scc_rc_t scc_kind_parse(scc_str_t name, scc_kind_t *kind);
 
 
+/*
+ * segment must be random (a UUID of version 4): its first 8 bytes are the
+ * salt by which a batch is known to belong here.
+ */
+
 typedef struct {
     uint8_t         segment[16];
     uint8_t         writer[16];
@@ -113,23 +118,37 @@ typedef struct {
 } scc_record_t;
 
 
-/* Block 0.  Returns the block's crc32c: the first chain. */
+/* Block 0.  Returns the block's crc32c: the first chain.  Of a longer host
+   the first SCC_JOURNAL_HOST_MAX bytes are kept. */
 uint32_t scc_segment_write(uint8_t block[SCC_JOURNAL_BLOCK],
     const scc_segment_t *s);
 
-/* DECLINED if it is no valid block 0.  host points into the block. */
+/* DECLINED if it is no valid block 0 of format 1.  host points into the
+   block. */
 scc_rc_t scc_segment_read(const uint8_t block[SCC_JOURNAL_BLOCK],
     scc_segment_t *s, uint32_t *chain);
 
 
-/* Bytes that a record takes, padding included; 0 if it exceeds a limit. */
+/*
+ * Bytes that a record takes, padding included; 0 if it could not be read
+ * again: no such kind, a key of more than SCC_JOURNAL_KEY_MAX bytes, target
+ * or contributor id of more than SCC_ID_MAX, name of more than SCC_NAME_MAX,
+ * one of these not UTF-8 or with a NUL, all of it beyond
+ * SCC_JOURNAL_RECORD_MAX.
+ */
 size_t scc_record_size(const scc_record_t *r);
 
-/* Appends it (to a batch, or alone as the queue carries it). */
+/* Appends it (to a batch, or alone as the queue carries it).  A record
+   without a size sets b->error: ask scc_record_size() first. */
 void scc_record_write(scc_buf_t *b, const scc_record_t *r);
 
-/* The record at the start of bytes; *size with padding.  Every length, the
-   crc and UTF-8 of ids and name are checked; strings point into bytes. */
+/*
+ * The record at the start of bytes; *size with padding.  Every length, the
+ * crc, the padding and what scc_record_size() asks for are checked; strings
+ * point into bytes.  DECLINED with *size > 0: whole and undamaged, but of a
+ * schema, kind or content that this program does not know; the next record
+ * is *size bytes on.
+ */
 scc_rc_t scc_record_read(scc_str_t bytes, scc_record_t *r, size_t *size);
 
 
@@ -148,10 +167,18 @@ typedef struct {
 void scc_chain_begin(scc_chain_t *c, const scc_segment_t *s, uint32_t chain);
 
 /*
- * Writing: begin() reserves the header in an empty buffer; records are
+ * Writing: begin() empties the buffer and reserves the header; records are
  * appended with scc_record_write() and counted with add(); finish() fills
- * in header and padding and moves the chain.  A batch that failed to reach
- * the disk is written again elsewhere from its records: scc_batch_move().
+ * in header and padding and moves the chain; the buffer is then what has to
+ * be written.  A batch that failed to reach the disk is written again
+ * elsewhere from its records: scc_batch_move().
+ *
+ * finish(), move() and seal() return ERROR, and leave the chain as it was,
+ * if the buffer has an error, nothing was added, or the records take more
+ * than SCC_JOURNAL_BATCH_MAX.
+ *
+ * What the reader's verdicts rest on: a batch is written only after the one
+ * before it was synced, on bytes that were zeros.
  */
 
 typedef struct {
@@ -169,7 +196,7 @@ scc_rc_t scc_batch_finish(scc_batch_t *batch, scc_chain_t *c);
 /* The same records, finished once more for another segment's chain. */
 scc_rc_t scc_batch_move(scc_batch_t *batch, scc_chain_t *c);
 
-/* A whole SEAL batch. */
+/* A whole SEAL batch, in a buffer that is emptied first. */
 scc_rc_t scc_batch_seal(scc_buf_t *b, scc_chain_t *c);
 
 
@@ -183,10 +210,16 @@ scc_rc_t scc_batch_seal(scc_buf_t *b, scc_chain_t *c);
  * The end of a segment:
  *   CLEAN     zeros, or the end of the file at a batch boundary
  *   SEALED    a valid SEAL, and nothing but zeros after it
- *   TORN      bytes that are no valid batch, and no later batch of this
- *             segment after them: the tail was never acknowledged
- *   CORRUPT   an invalid batch with valid ones after it: acknowledged data
- *             is damaged.  Nothing may be truncated.  salvage() goes on.
+ *   TORN      bytes that are no valid batch, as an interrupted write leaves
+ *             them: no later batch of this segment after them, and a hole
+ *             (zeros, or the file's end) where bytes of the batch belong.
+ *             The tail was never acknowledged
+ *   CORRUPT   anything else: an invalid batch with later ones after it, or
+ *             one that is all there, so that it was damaged after it was
+ *             written.  Nothing may be truncated.  salvage() goes on.
+ *
+ * While its writer lives, what is behind a segment's last valid batch says
+ * nothing: look again later.
  */
 
 typedef enum {
@@ -201,7 +234,8 @@ typedef struct {
     scc_str_t           bytes;          /* the segment */
     scc_segment_t       segment;
     scc_chain_t         chain;
-    size_t              pos;            /* after the last valid batch */
+    size_t              pos;            /* after the last valid batch, until
+                                           salvage moves on */
     scc_segment_end_t   end;
 } scc_scan_t;
 
@@ -213,15 +247,21 @@ typedef struct {
     scc_str_t           records;
 } scc_scan_batch_t;
 
-/* DECLINED if block 0 is invalid. */
+/*
+ * DECLINED if block 0 is invalid.  end is then CLEAN (no bytes but zeros) or
+ * TORN (nothing behind it): the segment was never used; or CORRUPT: batches
+ * may follow, salvage() finds them, and of segment only the salt is known.
+ */
 scc_rc_t scc_scan_begin(scc_scan_t *s, scc_str_t bytes);
 scc_rc_t scc_scan_next(scc_scan_t *s, scc_scan_batch_t *batch);
 
 /*
- * After CORRUPT: the next valid batch beyond the damage, by its own header,
- * salt and payload crc (its chain cannot be checked), and single records
- * inside a batch whose payload is damaged.  OK with batch set (number and n
- * as found; records may be one salvaged record), or DONE.
+ * After CORRUPT, or after TORN where more is known to be acknowledged than
+ * was found: the next valid batch beyond the damage, by its own header, salt
+ * and payload crc (its chain cannot be checked), and single records where a
+ * batch's payload or header is damaged.  OK with batch set (number as found,
+ * or that of the last header seen; records may be one salvaged record), or
+ * DONE.  A record may come twice; its event id tells.
  */
 scc_rc_t scc_scan_salvage(scc_scan_t *s, scc_scan_batch_t *batch);
 
