@@ -45,7 +45,7 @@ FUZZ_SRCS :=	$(sort $(wildcard tests/fuzz/fuzz_*.c))
 UNITS :=	$(UNIT_SRCS:tests/unit/%.c=%)
 FUZZERS :=	$(FUZZ_SRCS:tests/fuzz/%.c=%)
 
-CORE_LIBS :=	-lyajl -lm
+CORE_LIBS :=	-lyajl -lcrypto -lm
 CTL_LIBS :=	-lpq -lcrypto -lz
 
 ifeq ($(NGINX_SRC),)
