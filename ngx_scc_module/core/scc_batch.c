@@ -101,6 +101,8 @@ scc_batch_finish(scc_batch_t *batch, scc_chain_t *c)
 }
 
 
+/* Padding is all that finish() adds; the header is written anew. */
+
 scc_rc_t
 scc_batch_move(scc_batch_t *batch, scc_chain_t *c)
 {
@@ -109,26 +111,15 @@ scc_batch_move(scc_batch_t *batch, scc_chain_t *c)
 
     b = batch->b;
 
-    if (b->error || batch->n == 0) {
-        return SCC_ERROR;
+    if (!b->error && b->used >= SCC_JOURNAL_BATCH) {
+        len = scc_le32(b->start + SCC_BATCH_AT_LEN);
+
+        if (len) {
+            b->used = SCC_JOURNAL_BATCH + len;
+        }
     }
 
-    len = scc_le32(b->start + SCC_BATCH_AT_LEN);
-
-    if (len == 0
-        || scc_journal_align(SCC_JOURNAL_BATCH + len, SCC_JOURNAL_BLOCK)
-           != b->used)
-    {
-        return SCC_ERROR;           /* not finished */
-    }
-
-    scc_batch_header(b->start, c, SCC_BATCH_RECORDS, batch->n,
-                     batch->first_hlc, batch->last_hlc, len);
-
-    scc_chain_count(c, batch->n, batch->first_hlc, batch->last_hlc,
-                    batch->ids);
-
-    return SCC_OK;
+    return scc_batch_finish(batch, c);
 }
 
 

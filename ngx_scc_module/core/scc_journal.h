@@ -87,8 +87,8 @@ scc_rc_t scc_kind_parse(scc_str_t name, scc_kind_t *kind);
 
 
 /*
- * segment must be random (a UUID of version 4): its first 8 bytes are the
- * salt by which a batch is known to belong here.
+ * segment must be random, and no time in it: its first 8 bytes are the salt
+ * by which a batch is known to belong here.
  */
 
 typedef struct {
@@ -193,7 +193,8 @@ void scc_batch_begin(scc_batch_t *batch, scc_buf_t *b);
 void scc_batch_add(scc_batch_t *batch, const scc_record_t *r);
 scc_rc_t scc_batch_finish(scc_batch_t *batch, scc_chain_t *c);
 
-/* The same records, finished once more for another segment's chain. */
+/* The same records, finished for another segment's chain; it does not matter
+   whether they were finished before. */
 scc_rc_t scc_batch_move(scc_batch_t *batch, scc_chain_t *c);
 
 /* A whole SEAL batch, in a buffer that is emptied first. */
