@@ -18,11 +18,12 @@
  */
 
 #define SCC_FAULTS_MAX  32
+#define SCC_FAULT_TEXT  512
 
 typedef struct {
     char            field[64];          /* "floors[2]", "location.lng"; NUL-
                                            terminated, printable ASCII */
-    char            text[192];          /* what is wrong and allowed */
+    char            text[SCC_FAULT_TEXT];   /* wrong, and allowed */
 } scc_fault_t;
 
 typedef struct {
@@ -42,9 +43,11 @@ typedef struct {
     scc_kind_t      kind;
     bool            has_id;             /* "id" was a valid UUIDv7 */
     uint8_t         id[16];
-    scc_str_t       target;             /* placeId, buildingId, eventId ...;
-                                           empty: the sender is the target */
-    uint8_t         store[128];         /* target's unescaped bytes */
+    scc_str_t       target;             /* placeId, buildingId, eventId (in
+                                           lower case); empty: the sender is
+                                           the target.  In store: do not
+                                           copy this structure */
+    uint8_t         store[128];
 } scc_contribution_t;
 
 
