@@ -88,7 +88,9 @@ void scc_sha256(uint8_t out[32], scc_str_t bytes);
 /*
  * Hybrid logical clock: milliseconds << 16 | counter.  The next value after
  * "last" at wall clock "msec"; never goes back.  A wall clock more than a
- * day ahead of last (0: none yet) is not followed and *suspect is set.
+ * day ahead of last (0: none yet) is not followed and *suspect is set; else
+ * it is cleared.  Who keeps "last" calls this once an hour too: a day without
+ * contributions is no jump of the clock.  Fits PostgreSQL's bigint.
  */
 uint64_t scc_hlc_next(uint64_t last, uint64_t msec, bool *suspect);
 
