@@ -117,6 +117,7 @@ scc_fault_at(const scc_members_t *m, uint32_t pos, uint32_t item,
 void
 scc_fault_unknown(const scc_members_t *m, uint32_t pos, scc_str_t name)
 {
+    uint8_t       cut[SCC_FAULT_NAME];
     unsigned      i;
     scc_buf_t     b;
     scc_fault_t  *fault;
@@ -125,6 +126,14 @@ scc_fault_unknown(const scc_members_t *m, uint32_t pos, scc_str_t name)
 
     if (fault == NULL) {
         return;
+    }
+
+    if (name.len > SCC_FAULT_NAME) {
+        scc_buf_fixed(&b, cut, sizeof(cut));
+        name.len = SCC_FAULT_NAME - 3;
+        scc_buf_str(&b, name);
+        scc_buf_text(&b, "...");
+        name = scc_buf_get(&b);
     }
 
     scc_fault_field(fault, m, name, SCC_FAULT_NO_ITEM);
@@ -287,13 +296,8 @@ scc_fault_field(scc_fault_t *fault, const scc_members_t *m, scc_str_t name,
     if (name.len == 0) {
         scc_buf_text(&b, "(empty)");
 
-    } else if (name.len <= SCC_FAULT_NAME) {
-        scc_fault_print(&b, name);
-
     } else {
-        name.len = SCC_FAULT_NAME - 3;
         scc_fault_print(&b, name);
-        scc_buf_text(&b, "...");
     }
 
     if (item != SCC_FAULT_NO_ITEM) {
