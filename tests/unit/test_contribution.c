@@ -7,7 +7,12 @@
 #include "scc_test.h"
 
 #include "scc_json.h"
+#include "scc_rules.h"
 #include "scc_test_body.h"
+
+
+#define README  "../../ngx_scc_module/core/README.md"
+#define CELLS   5
 
 
 static void
@@ -486,6 +491,172 @@ test_write(void **state)
 }
 
 
+/* One row of the README's tables: field, type, required, rule, error. */
+
+static void
+test_row(char *line, const scc_rules_t *rules, unsigned *i)
+{
+    char               text[600], *cell[CELLS], *p, *end;
+    bool               item;
+    unsigned           n;
+    scc_buf_t          b;
+    scc_str_t          name;
+    scc_faults_t       faults;
+    const scc_type_t  *type;
+
+    p = line;
+
+    for (n = 0; n < CELLS; n++) {
+        assert_memory_equal(p, "| ", 2);
+        cell[n] = p + 2;
+        end = strstr(cell[n], " |");
+        assert_non_null(end);
+        *end = '\0';
+        p = end + 1;
+    }
+
+    name = scc_test_z(cell[0]);
+    assert_true(name.len > 2);
+    name.data++;
+    name.len -= 2;
+
+    item = name.data[name.len - 1] == ']';
+
+    if (item) {
+        name.len -= 2;
+
+    } else {
+        (*i)++;
+    }
+
+    assert_in_range(*i, 1, rules->n);
+
+    if (!scc_str_eq(name, rules->rule[*i - 1].name)) {
+        fail_msg("%s: %s is not where it is in the rules", rules->name,
+                 cell[0]);
+    }
+
+    type = rules->rule[*i - 1].type;
+
+    if (!item) {
+        assert_int_equal(strcmp(cell[2], "yes") == 0,
+                         rules->rule[*i - 1].required);
+    }
+
+    assert_true(strlen(cell[3]) > 0);
+
+    scc_buf_fixed(&b, text, sizeof(text) - 1);
+    scc_type_allowed(&b, item ? type->item : type);
+    text[b.used] = '\0';
+
+    if (type == &scc_type_kind) {
+        scc_fault_kind(&faults);
+        assert_string_equal(cell[4], faults.fault[0].text);
+
+    } else {
+        assert_string_equal(cell[4], text);
+    }
+}
+
+
+static void
+test_readme(void **state)
+{
+    char                path[4096], line[2048], *p;
+    FILE               *file;
+    bool                inside;
+    unsigned            i, kinds;
+    scc_kind_t          kind;
+    const scc_rules_t  *rules, *outer;
+
+    (void) state;
+
+    (void) snprintf(path, sizeof(path), "%s", __FILE__);
+    p = strrchr(path, '/');
+    p = p ? p + 1 : path;
+    (void) snprintf(p, sizeof(path) - (size_t) (p - path), "%s", README);
+
+    file = fopen(path, "r");
+    assert_non_null(file);
+
+    i = 0;
+    kinds = 0;
+    inside = false;
+    outer = NULL;
+    rules = NULL;
+
+    while (fgets(line, sizeof(line), file)) {
+
+        p = strchr(line, '\n');
+        assert_non_null(p);
+        *p = '\0';
+
+        if (strcmp(line, "## Contributions") == 0) {
+            inside = true;
+            outer = scc_rules_of(SCC_KIND_ERASE);
+            rules = outer;
+            continue;
+        }
+
+        if (!inside) {
+            continue;
+        }
+
+        if (strncmp(line, "| `", 3) == 0) {
+            test_row(line, rules, &i);
+            continue;
+        }
+
+        if (strncmp(line, "## ", 3) == 0) {
+            break;
+        }
+
+        if (strncmp(line, "### ", 4) == 0) {
+            assert_int_equal(i, rules->n);
+
+            assert_int_equal(scc_kind_parse(scc_test_z(line + 4), &kind),
+                             SCC_OK);
+            outer = scc_rules_of(kind);
+            rules = outer;
+            kinds++;
+
+            /* kind and id have a table of their own */
+
+            i = 2;
+            continue;
+        }
+
+        if (strncmp(line, "Its `", 5) == 0) {
+            assert_int_equal(i, rules->n);
+
+            p = strchr(line + 5, '`');
+            assert_non_null(p);
+
+            for (i = 0; i < outer->n; i++) {
+
+                if (scc_str_eq(outer->rule[i].name,
+                               scc_test_str(line + 5,
+                                            (size_t) (p - line - 5))))
+                {
+                    break;
+                }
+            }
+
+            assert_true(i < outer->n);
+            rules = outer->rule[i].type->fields;
+            assert_non_null(rules);
+            i = 0;
+        }
+    }
+
+    (void) fclose(file);
+
+    assert_non_null(rules);
+    assert_int_equal(i, rules->n);
+    assert_int_equal(kinds, SCC_KIND_ERASE);
+}
+
+
 int
 main(void)
 {
@@ -498,6 +669,7 @@ main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_write),
+        cmocka_unit_test(test_readme),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
