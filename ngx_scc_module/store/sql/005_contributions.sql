@@ -361,7 +361,7 @@ BEGIN
             (p.b)."entranceDoorTypes", (p.b)."imageUrls",
             p.contributor_id, p.hlc, p.event_id,
             coalesce(a.registration_no, r.number, base + count(*)
-                FILTER (WHERE a.place_id IS NULL AND r.id IS NULL)
+                FILTER (WHERE coalesce(a.registration_no, r.number) IS NULL)
                 OVER (ORDER BY p.hlc, p.event_id))
         FROM (SELECT jsonb_populate_record(
                          NULL::scc.place_accessibility_body, w.doc) AS b,
