@@ -29,9 +29,27 @@ ngx_scc_process_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
 }
 
 
+ngx_int_t
+ngx_scc_write_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
+{
+    if (smcf->journal.n_dirs == 0) {
+        return NGX_OK;
+    }
+
+    smcf->forward = ngx_scc_forward_create(cycle, &smcf->forward_conf);
+
+    return (smcf->forward != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
 void
 ngx_scc_process_end(ngx_scc_main_conf_t *smcf)
 {
+    if (smcf->forward != NULL) {
+        ngx_scc_forward_destroy(smcf->forward);
+        smcf->forward = NULL;
+    }
+
     if (smcf->redis_pool != NULL) {
         ngx_scc_redis_pool_destroy(smcf->redis_pool);
         smcf->redis_pool = NULL;

@@ -5,6 +5,7 @@
 
 
 #include "ngx_scc_journal.h"
+#include "ngx_scc_pending.h"
 #include "ngx_scc_segment.h"
 
 #include <sys/random.h>
@@ -18,6 +19,7 @@
  */
 
 #define NGX_SCC_JOURNAL_PAUSE  1000     /* ms after a batch was lost */
+#define NGX_SCC_JOURNAL_QUIET  60       /* s between two same complaints */
 #define NGX_SCC_JOURNAL_UUID   36
 
 
@@ -37,8 +39,9 @@ struct ngx_scc_journal_s {
     u_char                    store[16];
     ngx_uint_t                have_store;
     time_t                    looked;
+    time_t                    complained;   /* about the store */
+    time_t                    suspected;    /* about the clock */
 
-    uint64_t                  hlc;
     ngx_msec_t                pause_end;
     ngx_scc_journal_batch_t   batches[2];
     ngx_uint_t                current;      /* gathers records */
@@ -47,6 +50,7 @@ struct ngx_scc_journal_s {
 
     /* the thread's, while busy */
     ngx_scc_segment_t         segments[NGX_SCC_JOURNAL_DIRS];
+    u_char                    owner[16];    /* the store, when it began */
     u_char                    writer[16];
     u_char                    previous[16];
     uint32_t                  previous_chain;
@@ -58,8 +62,10 @@ struct ngx_scc_journal_s {
     ngx_scc_journal_batch_t  *job;
     ngx_err_t                 err;          /* 0: the batch is durable */
     ngx_err_t                 first_err;    /* of the first try */
+    ngx_err_t                 seal_err;
     ngx_uint_t                failed_dir;
     ngx_uint_t                opened;       /* segments made */
+    ngx_uint_t                reserves;     /* of these from the reserve */
     uint64_t                  usec;
 };
 
@@ -67,6 +73,9 @@ struct ngx_scc_journal_s {
 static ngx_int_t ngx_scc_journal_look(ngx_scc_journal_t *journal);
 static ngx_int_t ngx_scc_journal_read_store(const ngx_str_t *dir,
     u_char *store);
+static void ngx_scc_journal_complain(ngx_scc_journal_t *journal,
+    ngx_uint_t level, const char *text, ngx_str_t *dir);
+static uint64_t ngx_scc_journal_hlc(ngx_scc_journal_t *journal);
 static void ngx_scc_journal_begin(ngx_scc_journal_batch_t *b);
 static ngx_int_t ngx_scc_journal_post(ngx_scc_journal_t *journal);
 static void ngx_scc_journal_thread(void *data, ngx_log_t *log);
@@ -75,6 +84,9 @@ static ngx_err_t ngx_scc_journal_write(ngx_scc_journal_t *journal,
 static ngx_err_t ngx_scc_journal_open(ngx_scc_journal_t *journal);
 static void ngx_scc_journal_close(ngx_scc_journal_t *journal);
 static void ngx_scc_journal_done(ngx_event_t *ev);
+static void ngx_scc_journal_log(ngx_scc_journal_t *journal);
+static void ngx_scc_journal_count(ngx_scc_journal_t *journal,
+    ngx_scc_journal_batch_t *b);
 static void ngx_scc_journal_tell(ngx_scc_journal_t *journal,
     ngx_scc_journal_batch_t *b, ngx_int_t rc);
 
@@ -120,7 +132,8 @@ ngx_scc_journal_create(ngx_cycle_t *cycle, ngx_scc_journal_conf_t *conf,
     }
 
     for (i = 0; i < 2; i++) {
-        scc_buf_heap(&journal->batches[i].records, SCC_JOURNAL_BATCH_MAX);
+        scc_buf_heap(&journal->batches[i].records,
+                     SCC_JOURNAL_BATCH_MAX + NGX_SCC_JOURNAL_ROOM);
         ngx_queue_init(&journal->batches[i].waits);
         ngx_scc_journal_begin(&journal->batches[i]);
     }
@@ -142,7 +155,12 @@ ngx_scc_journal_destroy(ngx_scc_journal_t *journal)
 
     if (b->batch.n != 0) {
         journal->job = b;
+        journal->opened_hlc = b->batch.first_hlc - 1;
+        ngx_memcpy(journal->owner, journal->store, 16);
+
         ngx_scc_journal_thread(&journal, journal->log);
+        ngx_scc_journal_log(journal);
+        ngx_scc_journal_count(journal, b);
     }
 
     ngx_scc_journal_close(journal);
@@ -163,10 +181,7 @@ ngx_int_t
 ngx_scc_journal_append(ngx_scc_journal_t *journal, scc_record_t *record,
     ngx_scc_append_t *append)
 {
-    bool                      suspect;
-    size_t                    size;
-    uint64_t                  hlc;
-    ngx_time_t               *tp;
+    size_t                    size, offset;
     ngx_scc_journal_batch_t  *b;
 
     size = scc_record_size(record);
@@ -183,32 +198,28 @@ ngx_scc_journal_append(ngx_scc_journal_t *journal, scc_record_t *record,
         return NGX_BUSY;
     }
 
-    tp = ngx_timeofday();
-    suspect = false;
-
-    hlc = scc_hlc_next(journal->hlc,
-                       (uint64_t) tp->sec * 1000 + tp->msec, &suspect);
-
-    if (suspect) {
-        ngx_log_error(NGX_LOG_ALERT, journal->log, 0,
-                      "scc: the clock has jumped far ahead and is not "
-                      "followed; check the host's time");
-    }
-
-    record->hlc = hlc;
+    record->hlc = ngx_scc_journal_hlc(journal);
+    offset = b->records.used;
 
     scc_record_write(&b->records, record);
 
     if (b->records.error) {
-        return NGX_ERROR;
+
+        /* no memory: what is in the batch already stays as it is */
+
+        b->records.used = offset;
+        b->records.error = false;
+
+        return NGX_BUSY;
     }
 
     scc_batch_add(&b->batch, record);
 
-    journal->hlc = hlc;
     b->size += size;
 
-    append->hlc = hlc;
+    append->hlc = record->hlc;
+    append->offset = offset;
+    append->size = size;
     append->waiting = 1;
     ngx_queue_insert_tail(&b->waits, &append->queue);
 
@@ -240,6 +251,7 @@ static ngx_int_t
 ngx_scc_journal_look(ngx_scc_journal_t *journal)
 {
     u_char      other[16];
+    ngx_str_t  *dir;
     ngx_uint_t  i;
 
     if (journal->have_store) {
@@ -253,31 +265,73 @@ ngx_scc_journal_look(ngx_scc_journal_t *journal)
     journal->looked = ngx_time();
 
     for (i = 0; i < journal->conf->n_dirs; i++) {
+        dir = &journal->conf->dirs[i];
 
-        if (ngx_scc_journal_read_store(&journal->conf->dirs[i],
-                                       i ? other : journal->store)
+        if (ngx_scc_journal_read_store(dir, i ? other : journal->store)
             != NGX_OK)
         {
-            ngx_log_error(NGX_LOG_ERR, journal->log, 0,
-                          "scc: the journal in \"%V\" belongs to no store, "
-                          "contributions are refused; run \"sccctl journal "
-                          "init %V\"", &journal->conf->dirs[i],
-                          &journal->conf->dirs[i]);
+            ngx_scc_journal_complain(journal, NGX_LOG_ERR, "scc: the journal "
+                                     "in \"%V\" belongs to no store, "
+                                     "contributions are refused; run "
+                                     "\"sccctl journal init %V\"", dir);
             return NGX_ERROR;
         }
 
         if (i && ngx_memcmp(other, journal->store, 16) != 0) {
-            ngx_log_error(NGX_LOG_ALERT, journal->log, 0,
-                          "scc: the journals in \"%V\" and \"%V\" belong to "
-                          "different stores, contributions are refused",
-                          &journal->conf->dirs[0], &journal->conf->dirs[i]);
+            ngx_scc_journal_complain(journal, NGX_LOG_CRIT, "scc: the journal "
+                                     "in \"%V\" belongs to another store "
+                                     "than the first one, contributions are "
+                                     "refused; see \"%V/store\"", dir);
             return NGX_ERROR;
         }
     }
 
     journal->have_store = 1;
+    journal->complained = 0;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_scc_journal_complain(ngx_scc_journal_t *journal, ngx_uint_t level,
+    const char *text, ngx_str_t *dir)
+{
+    if (journal->complained == 0
+        || ngx_time() - journal->complained >= NGX_SCC_JOURNAL_QUIET)
+    {
+        journal->complained = ngx_time();
+        ngx_log_error(level, journal->log, 0, text, dir, dir);
+    }
+}
+
+
+static uint64_t
+ngx_scc_journal_hlc(ngx_scc_journal_t *journal)
+{
+    bool         suspect;
+    uint64_t     hlc;
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    hlc = ngx_scc_pending_hlc(journal->conf->pending,
+                              (uint64_t) tp->sec * 1000 + tp->msec,
+                              &suspect);
+
+    if (suspect
+        && (journal->suspected == 0
+            || tp->sec - journal->suspected >= NGX_SCC_JOURNAL_QUIET))
+    {
+        journal->suspected = tp->sec;
+
+        ngx_log_error(NGX_LOG_CRIT, journal->log, 0,
+                      "scc: the clock has jumped ahead by more than a day "
+                      "and is not followed; check the host's time, or "
+                      "restart nginx if it is right");
+    }
+
+    return hlc;
 }
 
 
@@ -328,6 +382,7 @@ ngx_scc_journal_post(ngx_scc_journal_t *journal)
 
     journal->job = b;
     journal->opened_hlc = b->batch.first_hlc - 1;
+    ngx_memcpy(journal->owner, journal->store, 16);
 
     if (ngx_thread_task_post(journal->conf->pool, journal->task) != NGX_OK) {
         return NGX_ERROR;
@@ -354,7 +409,9 @@ ngx_scc_journal_thread(void *data, ngx_log_t *log)
     struct timespec  from, to;
 
     journal->first_err = 0;
+    journal->seal_err = 0;
     journal->opened = 0;
+    journal->reserves = 0;
 
     (void) clock_gettime(CLOCK_MONOTONIC, &from);
 
@@ -394,7 +451,7 @@ ngx_scc_journal_write(ngx_scc_journal_t *journal, ngx_uint_t again)
     s = journal->segments;
 
     if (s->fd != NGX_INVALID_FILE
-        && s->pos + (off_t) b->size + 3 * SCC_JOURNAL_BLOCK > s->size)
+        && s->pos + (off_t) b->size + NGX_SCC_JOURNAL_ROOM > s->size)
     {
         ngx_scc_journal_close(journal);
     }
@@ -438,7 +495,8 @@ ngx_scc_journal_open(ngx_scc_journal_t *journal)
 {
     char             name[NGX_SCC_SEGMENT_NAME];
     ngx_err_t        err;
-    ngx_uint_t       i;
+    ngx_uint_t       i, reserve;
+    const char      *dir;
     scc_segment_t    head;
     struct timespec  now;
 
@@ -451,7 +509,7 @@ ngx_scc_journal_open(ngx_scc_journal_t *journal)
     (void) clock_gettime(CLOCK_REALTIME, &now);
 
     ngx_memcpy(head.writer, journal->writer, 16);
-    ngx_memcpy(head.store, journal->store, 16);
+    ngx_memcpy(head.store, journal->owner, 16);
     ngx_memcpy(head.previous, journal->previous, 16);
 
     head.previous_chain = journal->previous_chain;
@@ -467,13 +525,26 @@ ngx_scc_journal_open(ngx_scc_journal_t *journal)
                  (uint32_t) (journal->number & 0xffff)) = '\0';
 
     for (i = 0; i < journal->conf->n_dirs; i++) {
-        err = ngx_scc_segment_create(&journal->segments[i],
-                                     (char *) journal->conf->dirs[i].data,
-                                     name, journal->conf->segment_size,
-                                     &head);
+        dir = (const char *) journal->conf->dirs[i].data;
+        reserve = 0;
+
+        err = ngx_scc_segment_create(&journal->segments[i], dir, name,
+                                     journal->conf->segment_size, &head,
+                                     &reserve);
+        journal->reserves += reserve;
+
         if (err) {
             journal->failed_dir = i;
+
+            while (i-- > 0) {
+                ngx_scc_segment_remove(&journal->segments[i]);
+            }
+
             return err;
+        }
+
+        if (!reserve) {
+            ngx_scc_segment_reserve(dir, journal->conf->segment_size);
         }
     }
 
@@ -487,6 +558,7 @@ ngx_scc_journal_open(ngx_scc_journal_t *journal)
 static void
 ngx_scc_journal_close(ngx_scc_journal_t *journal)
 {
+    ngx_err_t           err;
     ngx_uint_t          i;
     ngx_scc_segment_t  *s;
 
@@ -505,7 +577,12 @@ ngx_scc_journal_close(ngx_scc_journal_t *journal)
 
         /* sealing may fail like any write; the helper then adopts it */
 
-        (void) ngx_scc_segment_seal(&s[i]);
+        err = ngx_scc_segment_seal(&s[i]);
+
+        if (err) {
+            journal->seal_err = err;
+            journal->failed_dir = i;
+        }
     }
 }
 
@@ -515,53 +592,108 @@ ngx_scc_journal_done(ngx_event_t *ev)
 {
     ngx_scc_journal_t *journal = ev->data;
 
-    ngx_scc_journal_stat_t   *stat;
     ngx_scc_journal_batch_t  *b;
 
     b = journal->job;
-    stat = journal->stat;
 
-    journal->busy = 0;
-
-    if (journal->first_err) {
-        (void) ngx_atomic_fetch_add(&stat->errors, 1);
-
-        ngx_log_error(journal->err ? NGX_LOG_CRIT : NGX_LOG_ERR,
-                      journal->log, journal->first_err,
-                      "scc: the journal in \"%V\" could not be written; %s",
-                      &journal->conf->dirs[journal->failed_dir],
-                      journal->err ? "contributions were refused with 503, "
-                                     "free or repair the disk"
-                                   : "its batch was written to a new "
-                                     "segment, check the disk");
-    }
+    ngx_scc_journal_log(journal);
+    ngx_scc_journal_count(journal, b);
 
     if (journal->err) {
         journal->pause_end = ngx_current_msec + NGX_SCC_JOURNAL_PAUSE;
-        (void) ngx_atomic_fetch_add(&stat->failed, b->batch.n);
-
-    } else {
-        (void) ngx_atomic_fetch_add(&stat->records, b->batch.n);
-        (void) ngx_atomic_fetch_add(&stat->batches, 1);
-        (void) ngx_atomic_fetch_add(&stat->bytes, b->records.used);
-        (void) ngx_atomic_fetch_add(&stat->sync_usec, journal->usec);
+        journal->have_store = 0;
     }
 
-    (void) ngx_atomic_fetch_add(&stat->segments, journal->opened);
+    /* a request that ends may begin another, whose record waits here: the
+       journal stays busy until this batch is empty again */
 
     ngx_scc_journal_tell(journal, b, journal->err ? NGX_ERROR : NGX_OK);
     ngx_scc_journal_begin(b);
 
-    /* what gathered meanwhile */
-
     b = &journal->batches[journal->current];
 
-    if (b->batch.n != 0 && !journal->busy
-        && ngx_scc_journal_post(journal) != NGX_OK)
-    {
+    if (b->batch.n != 0) {
+
+        if (ngx_scc_journal_post(journal) == NGX_OK) {
+            return;
+        }
+
         ngx_scc_journal_tell(journal, b, NGX_ERROR);
         ngx_scc_journal_begin(b);
     }
+
+    journal->busy = 0;
+}
+
+
+static void
+ngx_scc_journal_log(ngx_scc_journal_t *journal)
+{
+    ngx_str_t  *dir;
+
+    dir = &journal->conf->dirs[journal->failed_dir];
+
+    if (journal->err) {
+        ngx_log_error(NGX_LOG_CRIT, journal->log, journal->err,
+                      "scc: the journal in \"%V\" cannot be written, "
+                      "contributions were refused with 503; free or repair "
+                      "the disk", dir);
+
+    } else if (journal->first_err) {
+        ngx_log_error(NGX_LOG_CRIT, journal->log, journal->first_err,
+                      "scc: the journal in \"%V\" could not be written; its "
+                      "batch was written to a new segment, check the disk",
+                      dir);
+
+    } else if (journal->seal_err) {
+        ngx_log_error(NGX_LOG_ERR, journal->log, journal->seal_err,
+                      "scc: a segment in \"%V\" could not be sealed; the "
+                      "helper will do it, check the disk", dir);
+    }
+
+    if (journal->reserves) {
+        ngx_log_error(NGX_LOG_CRIT, journal->log, 0,
+                      "scc: the journal's disk is full: the reserve of \"%V\" "
+                      "is in use, contributions will soon be refused; make "
+                      "room", &journal->conf->dirs[0]);
+    }
+}
+
+
+static void
+ngx_scc_journal_count(ngx_scc_journal_t *journal, ngx_scc_journal_batch_t *b)
+{
+    ngx_uint_t               i;
+    ngx_scc_journal_stat_t  *stat;
+
+    static const uint64_t  times[] = NGX_SCC_JOURNAL_TIMES;
+
+    stat = journal->stat;
+
+    if (journal->first_err || journal->seal_err) {
+        (void) ngx_atomic_fetch_add(&stat->errors, 1);
+    }
+
+    (void) ngx_atomic_fetch_add(&stat->segments, journal->opened);
+    (void) ngx_atomic_fetch_add(&stat->reserves, journal->reserves);
+
+    if (journal->err) {
+        (void) ngx_atomic_fetch_add(&stat->failed, b->batch.n);
+        return;
+    }
+
+    (void) ngx_atomic_fetch_add(&stat->records, b->batch.n);
+    (void) ngx_atomic_fetch_add(&stat->batches, 1);
+    (void) ngx_atomic_fetch_add(&stat->bytes, b->records.used);
+    (void) ngx_atomic_fetch_add(&stat->sync_usec, journal->usec);
+
+    for (i = 0; i < NGX_SCC_JOURNAL_TIMES_N - 1; i++) {
+        if (journal->usec <= times[i]) {
+            break;
+        }
+    }
+
+    (void) ngx_atomic_fetch_add(&stat->sync_times[i], 1);
 }
 
 
@@ -569,27 +701,21 @@ static void
 ngx_scc_journal_tell(ngx_scc_journal_t *journal, ngx_scc_journal_batch_t *b,
     ngx_int_t rc)
 {
-    ngx_queue_t        waits, *q;
+    ngx_queue_t       *q;
     ngx_scc_append_t  *append;
 
-    if (ngx_queue_empty(&b->waits)) {
-        return;
-    }
-
-    /* a request that ends may begin another, with a record for this batch */
-
-    ngx_queue_init(&waits);
-    ngx_queue_add(&waits, &b->waits);
-    ngx_queue_init(&b->waits);
-
-    while (!ngx_queue_empty(&waits)) {
-        q = ngx_queue_head(&waits);
+    while (!ngx_queue_empty(&b->waits)) {
+        q = ngx_queue_head(&b->waits);
         ngx_queue_remove(q);
 
         append = ngx_queue_data(q, ngx_scc_append_t, queue);
         append->waiting = 0;
 
-        ngx_memcpy(append->segment, journal->segments[0].id, 16);
+        if (rc == NGX_OK) {
+            ngx_memcpy(append->segment, journal->segments[0].id, 16);
+            append->record.data = b->records.start + append->offset;
+            append->record.len = append->size;
+        }
 
         append->handler(append, rc);
     }

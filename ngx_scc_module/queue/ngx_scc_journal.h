@@ -13,8 +13,13 @@
 #include <ngx_event.h>
 #include <ngx_thread_pool.h>
 
-#include "scc_journal.h"
 #include "scc_contribution.h"
+#include "scc_journal.h"
+
+
+#if !(NGX_THREADS)
+#error "ngx_scc_module needs nginx built --with-threads"
+#endif
 
 
 /*
@@ -25,6 +30,17 @@
 
 #define NGX_SCC_JOURNAL_DIRS  2
 
+/* a batch's room in its segment beside the records: header, padding, seal */
+#define NGX_SCC_JOURNAL_ROOM  (3 * SCC_JOURNAL_BLOCK)
+
+/* upper bounds of the histogram, microseconds; the last has none */
+#define NGX_SCC_JOURNAL_TIMES  { 250, 500, 1000, 2500, 5000, 10000, 25000,    \
+                                 50000, 100000, 250000, 1000000 }
+#define NGX_SCC_JOURNAL_TIMES_N  12
+
+
+typedef struct ngx_scc_pending_s  ngx_scc_pending_t;
+
 
 typedef struct {
     ngx_str_t            dirs[NGX_SCC_JOURNAL_DIRS];    /* full, no slash */
@@ -32,6 +48,7 @@ typedef struct {
     off_t                segment_size;  /* bytes, whole blocks */
     size_t               pending_max;   /* bytes of records not yet sent */
     ngx_thread_pool_t   *pool;
+    ngx_scc_pending_t   *pending;       /* the host's clock */
 } ngx_scc_journal_conf_t;
 
 
@@ -51,7 +68,14 @@ struct ngx_scc_append_s {
     ngx_scc_append_pt    handler;
     void                *data;
     uint64_t             hlc;           /* set by append() */
-    u_char               segment[16];   /* set before handler, if NGX_OK */
+
+    /* set before handler, if NGX_OK; valid inside it */
+    u_char               segment[16];
+    scc_str_t            record;        /* as the journal has it */
+
+    /* private */
+    size_t               offset;
+    size_t               size;
     unsigned             waiting:1;
 };
 
@@ -63,14 +87,17 @@ typedef struct {
     ngx_atomic_t         failed;        /* records refused by the disk */
     ngx_atomic_t         errors;        /* I/O errors */
     ngx_atomic_t         segments;
+    ngx_atomic_t         reserves;      /* the disk was full */
     ngx_atomic_t         sync_usec;     /* sum over batches */
+    ngx_atomic_t         sync_times[NGX_SCC_JOURNAL_TIMES_N];
 } ngx_scc_journal_stat_t;
 
 
 ngx_scc_journal_t *ngx_scc_journal_create(ngx_cycle_t *cycle,
     ngx_scc_journal_conf_t *conf, ngx_scc_journal_stat_t *stat);
 
-/* From exit_process: what waits is written, the segments are sealed. */
+/* From exit_process, after the threads have ended: what waits is written,
+   the segments are sealed. */
 void ngx_scc_journal_destroy(ngx_scc_journal_t *journal);
 
 /* The store that the journal belongs to; NULL while DIR/store cannot be

@@ -9,6 +9,9 @@
 #include <sys/file.h>
 
 
+static ngx_err_t ngx_scc_segment_file(ngx_scc_segment_t *s, off_t size);
+static ngx_err_t ngx_scc_segment_take(ngx_scc_segment_t *s, off_t size);
+static ngx_err_t ngx_scc_segment_allocate(ngx_fd_t fd, off_t size);
 static ngx_err_t ngx_scc_segment_write(ngx_fd_t fd, const u_char *p,
     size_t size, off_t offset);
 static ngx_err_t ngx_scc_segment_sync_dir(const char *path, size_t dir_len);
@@ -16,9 +19,9 @@ static ngx_err_t ngx_scc_segment_sync_dir(const char *path, size_t dir_len);
 
 ngx_err_t
 ngx_scc_segment_create(ngx_scc_segment_t *s, const char *dir,
-    const char *name, off_t size, const scc_segment_t *head)
+    const char *name, off_t size, const scc_segment_t *head,
+    ngx_uint_t *reserve)
 {
-    int        rc;
     u_char    *last, block[SCC_JOURNAL_BLOCK];
     uint32_t   chain;
     ngx_err_t  err;
@@ -35,43 +38,39 @@ ngx_scc_segment_create(ngx_scc_segment_t *s, const char *dir,
     last = ngx_sprintf((u_char *) s->path, "%s/%s.open", dir, name);
     *last = '\0';
 
-    s->fd = open(s->path, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
+    err = ngx_scc_segment_file(s, size);
 
-    if (s->fd == NGX_INVALID_FILE) {
-        return ngx_errno;
-    }
+    if (err == NGX_ENOSPC || err == EDQUOT) {
 
-    if (flock(s->fd, LOCK_EX|LOCK_NB) == -1) {
-        err = ngx_errno;
-        goto failed;
-    }
+        if (ngx_scc_segment_take(s, size) != 0) {
+            return err;
+        }
 
-    /* so that a full disk is met here, where nothing is waiting yet */
+        *reserve = 1;
 
-    rc = posix_fallocate(s->fd, 0, size);
-
-    if (rc != 0) {
-        err = rc;
-        goto failed;
+    } else if (err) {
+        return err;
     }
 
     chain = scc_segment_write(block, head);
 
     err = ngx_scc_segment_write(s->fd, block, SCC_JOURNAL_BLOCK, 0);
 
-    if (err) {
-        goto failed;
-    }
-
-    if (fsync(s->fd) == -1) {
+    if (err == 0 && fsync(s->fd) == -1) {
         err = ngx_errno;
-        goto failed;
     }
 
-    err = ngx_scc_segment_sync_dir(s->path, s->dir_len);
+    if (err == 0) {
+        err = ngx_scc_segment_sync_dir(s->path, s->dir_len);
+    }
 
     if (err) {
-        goto failed;
+
+        /* nothing was ever acknowledged from it */
+
+        ngx_scc_segment_remove(s);
+
+        return err;
     }
 
     s->pos = SCC_JOURNAL_BLOCK;
@@ -81,15 +80,31 @@ ngx_scc_segment_create(ngx_scc_segment_t *s, const char *dir,
     scc_chain_begin(&s->chain, head, chain);
 
     return 0;
+}
 
-failed:
 
-    /* nothing was ever acknowledged from it */
+void
+ngx_scc_segment_reserve(const char *dir, off_t size)
+{
+    char      path[NGX_MAX_PATH];
+    u_char   *last;
+    ngx_fd_t  fd;
 
-    (void) unlink(s->path);
-    ngx_scc_segment_close(s);
+    last = ngx_snprintf((u_char *) path, sizeof(path) - 1, "%s/%s", dir,
+                        NGX_SCC_SEGMENT_RESERVE);
+    *last = '\0';
 
-    return err;
+    fd = open(path, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
+
+    if (fd == NGX_INVALID_FILE) {
+        return;                 /* it is there, or cannot be */
+    }
+
+    if (ngx_scc_segment_allocate(fd, size) != 0) {
+        (void) unlink(path);
+    }
+
+    (void) close(fd);
 }
 
 
@@ -182,6 +197,99 @@ ngx_scc_segment_close(ngx_scc_segment_t *s)
         (void) close(s->fd);
         s->fd = NGX_INVALID_FILE;
     }
+}
+
+
+void
+ngx_scc_segment_remove(ngx_scc_segment_t *s)
+{
+    if (s->fd != NGX_INVALID_FILE) {
+        (void) unlink(s->path);
+        ngx_scc_segment_close(s);
+    }
+}
+
+
+/* Room is taken now, so that a full disk is met before a batch is. */
+
+static ngx_err_t
+ngx_scc_segment_file(ngx_scc_segment_t *s, off_t size)
+{
+    ngx_err_t  err;
+
+    s->fd = open(s->path, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
+
+    if (s->fd == NGX_INVALID_FILE) {
+        return ngx_errno;
+    }
+
+    err = (flock(s->fd, LOCK_EX|LOCK_NB) == -1) ? ngx_errno : 0;
+
+    if (err == 0) {
+        err = ngx_scc_segment_allocate(s->fd, size);
+    }
+
+    if (err) {
+        ngx_scc_segment_remove(s);
+    }
+
+    return err;
+}
+
+
+/* Another process may still be making the reserve: its room is checked. */
+
+static ngx_err_t
+ngx_scc_segment_take(ngx_scc_segment_t *s, off_t size)
+{
+    char       path[NGX_MAX_PATH];
+    u_char    *last;
+    ngx_err_t  err;
+
+    last = ngx_snprintf((u_char *) path, sizeof(path) - 1, "%*s/%s",
+                        s->dir_len, s->path, NGX_SCC_SEGMENT_RESERVE);
+    *last = '\0';
+
+    /* locked before it has the name by which orphans are known */
+
+    s->fd = open(path, O_RDWR|O_CLOEXEC);
+
+    if (s->fd == NGX_INVALID_FILE) {
+        return ngx_errno;
+    }
+
+    if (flock(s->fd, LOCK_EX|LOCK_NB) == -1) {
+        err = ngx_errno;
+        ngx_scc_segment_close(s);
+        return err;
+    }
+
+    if (rename(path, s->path) == -1) {
+        err = ngx_errno;
+        ngx_scc_segment_close(s);
+        return err;
+    }
+
+    err = ngx_scc_segment_allocate(s->fd, size);
+
+    if (err) {
+        ngx_scc_segment_remove(s);
+    }
+
+    return err;
+}
+
+
+static ngx_err_t
+ngx_scc_segment_allocate(ngx_fd_t fd, off_t size)
+{
+    int  rc;
+
+    do {
+        rc = posix_fallocate(fd, 0, size);
+    } while (rc == NGX_EINTR);
+
+    return rc;
 }
 
 

@@ -20,7 +20,8 @@
  * synced again: the segment is failed and only closed.
  */
 
-#define NGX_SCC_SEGMENT_NAME  (16 + 1 + 8 + 1 + 4 + sizeof(".open"))
+#define NGX_SCC_SEGMENT_NAME     (16 + 1 + 8 + 1 + 4 + sizeof(".open"))
+#define NGX_SCC_SEGMENT_RESERVE  "reserve"      /* in each directory */
 
 
 typedef struct {
@@ -37,11 +38,19 @@ typedef struct {
 
 /*
  * Creates, locks, preallocates, writes block 0 and syncs the file and its
- * directory.  head has all but segment's random id, which is taken from
- * "id".  0 or the errno.
+ * directory.  With no room left the directory's reserve becomes the segment
+ * (*reserve is set).  0 or the errno.
  */
 ngx_err_t ngx_scc_segment_create(ngx_scc_segment_t *s, const char *dir,
-    const char *name, off_t size, const scc_segment_t *head);
+    const char *name, off_t size, const scc_segment_t *head,
+    ngx_uint_t *reserve);
+
+/*
+ * Keeps a file of that size in the directory for the day the disk is full,
+ * so that contributions are taken while somebody makes room; it may be
+ * removed at any time.
+ */
+void ngx_scc_segment_reserve(const char *dir, off_t size);
 
 /* Writes at the end and syncs the data.  0 or the errno; after an errno the
    segment is failed. */
@@ -56,6 +65,9 @@ ngx_err_t ngx_scc_segment_seal(ngx_scc_segment_t *s);
 
 /* Closes the descriptor; the lock goes with it. */
 void ngx_scc_segment_close(ngx_scc_segment_t *s);
+
+/* Of one just created and still empty: closes and removes it. */
+void ngx_scc_segment_remove(ngx_scc_segment_t *s);
 
 
 #endif /* _NGX_SCC_SEGMENT_H_INCLUDED_ */
