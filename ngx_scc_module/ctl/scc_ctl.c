@@ -59,6 +59,7 @@ static const scc_ctl_cmd_t  *scc_ctl_commands[] = {
     &scc_ctl_migrate_cmd,
     &scc_ctl_import_cmd,
     &scc_ctl_sample_cmd,
+    &scc_ctl_journal_cmd,
     &scc_ctl_version_cmd,
     &scc_ctl_help_cmd,
     NULL
