@@ -127,7 +127,7 @@ ngx_scc_contribute(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 
     rc = ngx_scc_contribute_head(c);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_DECLINED) {
         return rc;
     }
 
@@ -161,15 +161,15 @@ ngx_scc_contribute_body(ngx_http_request_t *r)
 
     rc = ngx_scc_contribute_read(c, &c->record.body);
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_DECLINED) {
         rc = ngx_scc_contribute_parse(c);
     }
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_DECLINED) {
         rc = ngx_scc_contribute_identify(c);
     }
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_DECLINED) {
         rc = ngx_scc_contribute_begin(c);
     }
 
@@ -188,7 +188,11 @@ ngx_scc_contribute_body(ngx_http_request_t *r)
 }
 
 
-/* In one piece; it may be in several buffers, or in a file. */
+/*
+ * Reading, parsing, identifying: NGX_DECLINED: go on; else the rc of an
+ * answer that was sent.  The body is wanted in one piece; it may be in
+ * several buffers, or in a file.
+ */
 
 static ngx_int_t
 ngx_scc_contribute_read(ngx_scc_contribute_t *c, scc_str_t *body)
@@ -229,7 +233,7 @@ ngx_scc_contribute_read(ngx_scc_contribute_t *c, scc_str_t *body)
         && (size_t) (first->buf->last - first->buf->pos) == body->len)
     {
         body->data = first->buf->pos;
-        return NGX_OK;
+        return NGX_DECLINED;
     }
 
     p = ngx_pnalloc(r->pool, body->len);
@@ -265,7 +269,7 @@ ngx_scc_contribute_read(ngx_scc_contribute_t *c, scc_str_t *body)
         }
     }
 
-    return NGX_OK;
+    return NGX_DECLINED;
 }
 
 
@@ -288,7 +292,7 @@ ngx_scc_contribute_parse(ngx_scc_contribute_t *c)
 
     if (rc == SCC_OK) {
         (void) ngx_pfree(c->request->pool, faults);
-        return NGX_OK;
+        return NGX_DECLINED;
     }
 
     if (rc != SCC_DECLINED) {
@@ -381,7 +385,7 @@ ngx_scc_contribute_identify(ngx_scc_contribute_t *c)
     ngx_memcpy(c->ctx->told.id, record->event_id, 16);
     c->ctx->told.has_id = 1;
 
-    return NGX_OK;
+    return NGX_DECLINED;
 }
 
 

@@ -53,7 +53,8 @@ typedef struct ngx_scc_contribute_s {
 } ngx_scc_contribute_t;
 
 
-/* All that can be judged without the body.  NGX_OK, or an answer's rc. */
+/* All that can be judged without the body.  NGX_DECLINED: go on; else the
+   rc of an answer that was sent. */
 ngx_int_t ngx_scc_contribute_head(ngx_scc_contribute_t *c);
 
 /* Counts, and answers what the client has to change. */

@@ -33,23 +33,23 @@ ngx_scc_contribute_head(ngx_scc_contribute_t *c)
 
     rc = ngx_scc_contribute_args(c);
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_DECLINED) {
         rc = ngx_scc_contribute_sender(c);
     }
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_DECLINED) {
         rc = ngx_scc_contribute_type(c);
     }
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_DECLINED) {
         rc = ngx_scc_contribute_length(c);
     }
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_DECLINED) {
         rc = ngx_scc_contribute_key(c);
     }
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_DECLINED) {
         ngx_scc_contribute_prefer(c);
     }
 
@@ -122,7 +122,7 @@ ngx_scc_contribute_args(ngx_scc_contribute_t *c)
     if (scc_query_args(&c->ctx->query, &c->slcf->query, args, &err)
         == SCC_OK)
     {
-        return NGX_OK;
+        return NGX_DECLINED;
     }
 
     ngx_memcpy(name, err.field.data, ngx_min(err.field.len, SCC_ID_MAX));
@@ -192,7 +192,7 @@ ngx_scc_contribute_sender(ngx_scc_contribute_t *c)
                                          "contributor_name");
     }
 
-    return NGX_OK;
+    return NGX_DECLINED;
 }
 
 
@@ -275,7 +275,7 @@ ngx_scc_contribute_type(ngx_scc_contribute_t *c)
             }
 
             if (len == type->len || type->data[len] == ';') {
-                return NGX_OK;
+                return NGX_DECLINED;
             }
         }
     }
@@ -314,7 +314,7 @@ ngx_scc_contribute_length(ngx_scc_contribute_t *c)
                                          "this server takes", NULL);
     }
 
-    return NGX_OK;
+    return NGX_DECLINED;
 }
 
 
@@ -360,7 +360,7 @@ ngx_scc_contribute_key(ngx_scc_contribute_t *c)
         }
     }
 
-    return NGX_OK;
+    return NGX_DECLINED;
 }
 
 

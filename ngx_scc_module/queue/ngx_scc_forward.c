@@ -9,7 +9,7 @@
 
 
 #define NGX_SCC_FORWARD_CHECK  30000    /* ms between looks at the queue */
-#define NGX_SCC_FORWARD_SOON   100      /* ms, while nothing is known of it */
+#define NGX_SCC_FORWARD_SOON   20       /* ms, while nothing is known of it */
 #define NGX_SCC_FORWARD_HOLD   20       /* ms between tries to send */
 
 static const ngx_str_t  ngx_scc_forward_stream = ngx_string("scc:queue");
