@@ -238,8 +238,8 @@ const scc_type_t  scc_type_features = {
 
 const scc_type_t  scc_type_time = {
     .json = SCC_JSON_STRING,
-    .allowed = "must be an RFC 3339 time with its offset, as "
-               "2026-05-01T09:30:00+09:00",
+    .allowed = "must be an RFC 3339 time with its offset, from 1900 to "
+               "2999, as 2026-05-01T09:30:00+09:00",
     .check = scc_check_time,
 };
 
@@ -582,7 +582,7 @@ scc_check_share(const scc_type_t *type, scc_str_t text, int64_t *value)
 
 /*
  * RFC 3339, as far as PostgreSQL takes it too: offsets below 16 hours, no
- * year 0.
+ * fraction of a leap second.  Other centuries are mistakes.
  */
 
 static bool
@@ -728,7 +728,7 @@ scc_time_date(const uint8_t **p)
 {
     unsigned  year, month, day, max;
 
-    if (!scc_time_number(p, 4, 1, 9999, &year) || *(*p)++ != '-'
+    if (!scc_time_number(p, 4, 1900, 2999, &year) || *(*p)++ != '-'
         || !scc_time_number(p, 2, 1, 12, &month) || *(*p)++ != '-')
     {
         return false;
@@ -762,7 +762,7 @@ scc_time_clock(const uint8_t **p)
         return false;
     }
 
-    if (**p != '.') {
+    if (**p != '.' || n == 60) {
         return true;
     }
 
