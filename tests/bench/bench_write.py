@@ -104,7 +104,7 @@ def body():
         "stairInfo": "TWO_TO_FIVE", "floors": [1], "isFirstFloor": True,
         "hasSlope": False, "entranceDoorTypes": ["Hinged"],
         "imageUrls": ["https://img.example.org/2026/11/23/123456789-1234-"
-                      + "x" * 150 + ".jpg"]}, separators=(",", ":"))
+                      + "x" * 150 + ".jpg"]}, separators=(",", ": "))
 
 
 def file(name, text):
@@ -268,7 +268,8 @@ def main():
         if not good:
             misses.append(what)
 
-    with rig.Stack(1, scc={"scc_journal_segment": "16m"},
+    with rig.Stack(1, scc={"scc_journal_segment": "16m",
+                           "scc_journal_pending": "8m"},
                    pg={"max_connections": 300, "max_wal_size": "8GB",
                        "checkpoint_timeout": "1h"}) as stack:
         stack.nginx.values["LOG_LEVEL"] = "warn"

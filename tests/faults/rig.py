@@ -110,6 +110,8 @@ class Stack:
             "scc_journal": " ".join(self.dirs),
             "scc_queue": self.address("queue"),
             "scc_journal_segment": "1m",
+            "scc_journal_pending": "48k",
+            "scc_contribution_max": "8k",
         }
         directives.update(scc or {})
         main += f"thread_pool scc threads={threads} max_queue=64;\n"
@@ -356,13 +358,13 @@ class Client:
                  "imageUrls": [f"https://img.example.org/{nonce}.jpg"]}
             if stair == "ONE":
                 d["stairHeightLevel"] = "THUMB"
-            if rng.random() < 0.7:
-                d["hasSlope"] = rng.random() < 0.5
+            d["hasSlope"] = rng.random() < 0.5
             return kind, place, d
         if kind == "building_accessibility":
             building = f"b-{rng.randrange(30)}"
             return kind, building, {
                 "buildingId": building, "hasElevator": False,
+                "hasSlope": True,
                 "entranceStairInfo": rng.choice(["NONE", "TWO_TO_FIVE"]),
                 "entranceDoorTypes": ["Sliding"],
                 "elevatorStairInfo": "UNDEFINED",
@@ -525,9 +527,16 @@ class Load:
     def more(self, n=50, limit=15):
         """Waits for n more acknowledgements."""
         have = self.acked()
-        wait_until(lambda: self.acked() >= have + n, limit,
-                   f"{n} more acknowledgements; so far "
-                   f"{self.history.outcomes()}", 0.02)
+        try:
+            wait_until(lambda: self.acked() >= have + n or
+                       len(self.errors) > 20, limit,
+                       f"{n} more acknowledgements", 0.02)
+        except AssertionError as e:
+            raise AssertionError(
+                f"{e}; so far {self.history.outcomes()}\n"
+                f"errors: {self.errors[:3]}\n{self.stack.nginx.log()[-2000:]}"
+            ) from None
+        assert not self.errors, self.errors[:3]
 
     def since(self, t):
         return [x for x in self.history.lines if x["t0"] >= t]
@@ -671,11 +680,12 @@ class Proxy:
 
     def close(self, sel, s):
         other = self.pairs.pop(s, None)
-        self.pairs.pop(other, None)
+        if other is None:
+            return
+        del self.pairs[other]
         for x in (s, other):
-            if x is not None:
-                sel.unregister(x)
-                x.close()
+            sel.unregister(x)
+            x.close()
 
 
 def need_root(what):

@@ -6,20 +6,18 @@ F19-F21, F23-F25, F28, F33, F34 of the list in README.md.
 
 import hashlib
 import json
-import os
 import random
 import signal
 import statistics
 import threading
 import time
-import uuid
 
 import pytest
 
 import check
 import rig
 from rig import GROUP, QUEUE, Load, Poster, Stack
-from servers import Redis, wait_until
+from servers import wait_until
 from shim import AFTER_SEND, BEFORE_SEND, ON_ANSWER, Shim
 
 
@@ -136,6 +134,7 @@ def poison(stack, load, rng):
                 {"kind": "retract", "eventId": rig.uuid7(rng)},
                 {"kind": "place_accessibility", "placeId": "no-such-place",
                  "stairInfo": "NONE", "floors": [1], "isFirstFloor": True,
+                 "hasSlope": False,
                  "entranceDoorTypes": ["Hinged"]},
                 {"kind": "comment", "placeId": stack.sample[0],
                  "comment": "\u0000 in a text"}]):

@@ -65,7 +65,7 @@ def test_f13_calls_fail(seed, op, err, mode, count):
     shim = Shim()
     rng = random.Random(seed)
     # small segments: all that happens between two of them happens often
-    with Stack(seed, shim=shim, scc={"scc_journal_segment": "64k"}) as stack:
+    with Stack(seed, shim=shim, scc={"scc_journal_segment": "96k"}) as stack:
         with Load(stack, clients=8) as load:
             load.more(50)
             for i in range(8):
