@@ -179,14 +179,15 @@ scc_ctl_journal_look(scc_ctl_journal_t *j)
 int
 scc_ctl_segment_load(scc_ctl_segment_t *s)
 {
-    int          fd, rc, tries;
-    bool         live;
+    int          fd, rc;
+    bool         live, again;
     size_t       pos;
     struct stat  st;
 
     pos = 0;
+    again = false;
 
-    for (tries = 0; ; tries++) {
+    for ( ;; ) {
         fd = scc_ctl_segment_open(s);
 
         if (fd == -1) {
@@ -225,7 +226,7 @@ scc_ctl_segment_load(scc_ctl_segment_t *s)
 
         /* it may be written, sealed or adopted under our eyes */
 
-        if (tries == 1) {
+        if (again) {
 
             if (live && s->pos != pos) {
                 s->state = SCC_CTL_SEGMENT_LIVE;
@@ -234,6 +235,7 @@ scc_ctl_segment_load(scc_ctl_segment_t *s)
             return 0;
         }
 
+        again = true;
         pos = s->pos;
         scc_ctl_segment_unload(s);
 

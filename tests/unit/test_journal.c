@@ -215,6 +215,11 @@ test_record_damage(void **state)
                                          &size), SCC_DECLINED);
         assert_int_equal(size, 0);
         free(copy);
+
+        /* the same where the rest is there, but not counted */
+
+        assert_int_equal(scc_record_read(scc_test_str((char *) b.start, i),
+                                         &t, &size), SCC_DECLINED);
     }
 
     for (i = 0; i < b.used * 8; i++) {

@@ -126,6 +126,7 @@ test_no_segment(void **state)
     /* block 0 lost, everything behind it found */
 
     test_typical(&im);
+    test_zeros(&im, SCC_JOURNAL_BLOCK);
     memset(im.bytes.start, 0, SCC_JOURNAL_BLOCK);
     test_read_cut(&rd, &im, im.bytes.used);
     assert_int_equal(rd.begin, SCC_DECLINED);
@@ -295,6 +296,37 @@ test_torn_sectors(void **state)
 }
 
 
+/* A torn batch has nothing behind it, be it no batch either. */
+
+static void
+test_behind(void **state)
+{
+    size_t        i;
+    test_read_t   rd;
+    test_image_t  im;
+
+    (void) state;
+
+    test_typical(&im);
+    test_add(&im, 6, 1000);
+    memset(im.bytes.start + im.at[6] + 2048, 0, TEST_SECTOR);
+    test_zeros(&im, 2 * SCC_JOURNAL_BLOCK);
+
+    test_read_cut(&rd, &im, im.bytes.used);
+    assert_int_equal(rd.end, SCC_END_TORN);
+
+    for (i = im.at[7]; i < im.bytes.used; i += 333) {
+        im.bytes.start[i] = 'x';
+        test_read_cut(&rd, &im, im.bytes.used);
+        assert_int_equal(rd.end, SCC_END_CORRUPT);
+        assert_int_equal(rd.scanned, im.upto[5]);
+        im.bytes.start[i] = 0;
+    }
+
+    scc_buf_free(&im.bytes);
+}
+
+
 /*
  * The last batch lost its first block, or a block within; a later block of
  * the file holds what looks like a header.  Only one of this segment with a
@@ -385,6 +417,7 @@ main(void)
         cmocka_unit_test(test_no_segment),
         cmocka_unit_test(test_torn_everywhere),
         cmocka_unit_test(test_torn_sectors),
+        cmocka_unit_test(test_behind),
         cmocka_unit_test(test_look_ahead),
     };
 
