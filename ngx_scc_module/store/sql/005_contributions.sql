@@ -16,12 +16,12 @@ ALTER TABLE scc.contribution
 
 -- What was said of a target: asked when the newest word is retracted.
 
-CREATE INDEX contribution_about ON scc.contribution (target, kind)
+CREATE INDEX contribution_about ON scc.contribution (target)
     WHERE kind IN ('place', 'building', 'contributor');
 
 -- The names that came with contributions: asked when they are erased.
 
-CREATE INDEX contribution_named ON scc.contribution (contributor_id, hlc)
+CREATE INDEX contribution_named ON scc.contribution (contributor_id)
     WHERE contributor_name IS NOT NULL;
 
 

@@ -120,10 +120,12 @@ BEGIN
         SELECT array_agg(event_id) INTO about FROM said;
     END IF;
 
-    SELECT array_agg(u.id) INTO hidden
-        FROM unnest(ids) AS u(id)
-        JOIN scc.retraction r ON r.event_id = u.id
-        WHERE r.retracted;
+    IF EXISTS (SELECT FROM scc.retraction) THEN
+        SELECT array_agg(u.id) INTO hidden
+            FROM unnest(ids) AS u(id)
+            JOIN scc.retraction r ON r.event_id = u.id
+            WHERE r.retracted;
+    END IF;
 
     -- Of names given at the same hlc the greater wins: any order, one result.
 
