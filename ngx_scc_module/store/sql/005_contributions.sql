@@ -582,7 +582,9 @@ BEGIN
             RETURN;
 
         -- it lost when it came, so nobody noticed that it is bad
-        EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        EXCEPTION WHEN data_exception OR integrity_constraint_violation
+                       OR program_limit_exceeded
+        THEN
             CONTINUE;
         END;
     END LOOP;

@@ -411,7 +411,7 @@ BEGIN
 
     BEGIN
         doc := body::jsonb;
-    EXCEPTION WHEN data_exception THEN
+    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
         RETURN 'body is not valid JSON: ' || SQLERRM;
     END;
 
@@ -472,7 +472,7 @@ BEGIN
             ('retract', 'eventId', 'uuid', true, NULL),
             ('restore', 'eventId', 'uuid', true, NULL),
             ('contributor', 'contributorId', 'id', false, NULL),
-            ('contributor', 'displayName', 'string', false, NULL))
+            ('contributor', 'displayName', 'string 512', false, NULL))
             AS t(kind, field, type, required, allowed)
         WHERE t.kind = body_fault.kind
     LOOP
@@ -645,7 +645,9 @@ BEGIN
 
         RETURN;
 
-    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation
+                   OR program_limit_exceeded
+    THEN
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE,
                                 message = MESSAGE_TEXT;
     END;
@@ -673,9 +675,16 @@ BEGIN
                 contribute.received_at[i:i], contribute.segment_id[i:i],
                 contribute.body[i:i]);
 
-        EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        EXCEPTION
+        WHEN data_exception OR integrity_constraint_violation THEN
             RAISE EXCEPTION 'event %: %', contribute.event_id[i], SQLERRM
                 USING ERRCODE = SQLSTATE,
+                      DETAIL = contribute.event_id[i]::text;
+
+        WHEN program_limit_exceeded THEN
+            -- the event's fault, though class 54 says "try again"
+            RAISE EXCEPTION 'event %: %', contribute.event_id[i], SQLERRM
+                USING ERRCODE = 'invalid_parameter_value',
                       DETAIL = contribute.event_id[i]::text;
         END;
     END LOOP;
