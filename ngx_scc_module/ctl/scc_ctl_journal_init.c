@@ -20,7 +20,7 @@
 
 
 static int scc_ctl_init_dir(const char *dir);
-static int scc_ctl_init_segments(const char *dir, const uint8_t store[16]);
+static int scc_ctl_init_segments(char *dir, const uint8_t store[16]);
 static int scc_ctl_init_write(const char *dir, const uint8_t store[16]);
 static int scc_ctl_init_sync(const char *dir);
 static void scc_ctl_init_uuid(char text[SCC_CTL_UUID + 1],
@@ -28,7 +28,7 @@ static void scc_ctl_init_uuid(char text[SCC_CTL_UUID + 1],
 
 
 int
-scc_ctl_journal_init(const char *dir, const uint8_t store[16])
+scc_ctl_journal_init(char *dir, const uint8_t store[16])
 {
     int          rc;
     char         text[SCC_CTL_UUID + 1], other[SCC_CTL_UUID + 1];
@@ -81,6 +81,7 @@ scc_ctl_journal_init(const char *dir, const uint8_t store[16])
 static int
 scc_ctl_init_dir(const char *dir)
 {
+    int           rc;
     char         *parent, *slash;
     struct stat   st;
 
@@ -103,20 +104,14 @@ scc_ctl_init_dir(const char *dir)
 
         slash = strrchr(parent, '/');
 
-        if (slash == NULL) {
-            strcpy(parent, ".");
-        } else {
+        if (slash != NULL) {
             slash[slash == parent] = '\0';
         }
 
-        if (scc_ctl_init_sync(parent) != 0) {
-            free(parent);
-            return -1;
-        }
-
+        rc = scc_ctl_init_sync(slash != NULL ? parent : ".");
         free(parent);
 
-        return 0;
+        return rc;
     }
 
     if (errno != EEXIST) {
@@ -150,18 +145,15 @@ scc_ctl_init_dir(const char *dir)
 /* DIR/store may have been lost; its segments still say whose they are. */
 
 static int
-scc_ctl_init_segments(const char *dir, const uint8_t store[16])
+scc_ctl_init_segments(char *dir, const uint8_t store[16])
 {
     int                 rc;
     char                text[SCC_CTL_UUID + 1];
-    char               *paths[1];
     size_t              i;
     scc_ctl_journal_t   j;
     scc_ctl_segment_t  *s;
 
-    paths[0] = (char *) (uintptr_t) dir;
-
-    rc = scc_ctl_journal_list(&j, 1, paths);
+    rc = scc_ctl_journal_list(&j, 1, &dir);
 
     for (i = 0; rc == 0 && i < j.n; i++) {
         s = &j.segments[i];

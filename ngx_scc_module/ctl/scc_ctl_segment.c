@@ -247,8 +247,9 @@ scc_ctl_segment_load(scc_ctl_segment_t *s)
 void
 scc_ctl_segment_unload(scc_ctl_segment_t *s)
 {
-    free((void *) (uintptr_t) s->bytes.data);
+    free(s->block);
 
+    s->block = NULL;
     s->bytes.data = NULL;
     s->bytes.len = 0;
 }
@@ -440,7 +441,7 @@ scc_ctl_segment_open(scc_ctl_segment_t *s)
         return fd;
     }
 
-    strcpy(s->path + len - 4, "seg");
+    memcpy(s->path + len - 4, "seg", sizeof("seg"));
 
     fd = open(s->path, O_RDONLY|O_CLOEXEC);
     s->seg = (fd != -1);
@@ -484,6 +485,7 @@ scc_ctl_segment_read(scc_ctl_segment_t *s, int fd, size_t size)
         }
     }
 
+    s->block = p;
     s->bytes.data = p;
     s->bytes.len = used;
     s->size = used;
@@ -538,11 +540,14 @@ scc_ctl_segment_judge(scc_ctl_segment_t *s, bool live)
 static bool
 scc_ctl_segment_live(const struct stat *st)
 {
-    bool                 found;
-    char                 line[256];
-    FILE                *f;
-    unsigned             major, minor;
-    unsigned long long   inode;
+    bool   found;
+    char   line[256], file[64];
+    FILE  *f;
+
+    /* "1: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF" */
+
+    snprintf(file, sizeof(file), " %02x:%02x:%llu ", major(st->st_dev),
+             minor(st->st_dev), (unsigned long long) st->st_ino);
 
     f = fopen("/proc/locks", "re");
     if (f == NULL) {
@@ -552,10 +557,9 @@ scc_ctl_segment_live(const struct stat *st)
     found = false;
 
     while (!found && fgets(line, sizeof(line), f) != NULL) {
-        found = sscanf(line, "%*d: FLOCK ADVISORY WRITE %*d %x:%x:%llu",
-                       &major, &minor, &inode) == 3
-                && inode == st->st_ino && major == major(st->st_dev)
-                && minor == minor(st->st_dev);
+        found = strstr(line, " FLOCK ") != NULL
+                && strstr(line, " WRITE ") != NULL
+                && strstr(line, file) != NULL;
     }
 
     (void) fclose(f);

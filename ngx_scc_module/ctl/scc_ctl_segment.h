@@ -45,7 +45,8 @@ typedef struct {
     bool                      copy;     /* a better one is in the list */
 
     /* between load() and unload() */
-    scc_str_t                 bytes;
+    uint8_t                  *block;
+    scc_str_t                 bytes;    /* in block */
 } scc_ctl_segment_t;
 
 
