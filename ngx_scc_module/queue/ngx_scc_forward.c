@@ -435,14 +435,16 @@ ngx_scc_forward_end(ngx_scc_letter_t *letter, ngx_scc_letter_event_t event)
 static void
 ngx_scc_forward_doubt(ngx_scc_forward_t *forward)
 {
-    if (forward->answered == 0) {
-        return;
+    if (forward->answered == 0
+        && forward->asked == ngx_scc_redis_incarnation(forward->queue))
+    {
+        return;                 /* it was asked, and the answer was no */
     }
 
     forward->answered = 0;
 
     if (forward->checking != 0) {
-        return;
+        return;                 /* its end looks again */
     }
 
     if (forward->check_timer.timer_set) {
