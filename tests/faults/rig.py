@@ -269,16 +269,43 @@ class Stack:
         return [p for p in self.nginx.workers() if alive(p)]
 
 
-class WriteNginx(Nginx):
-    """preload: environment of a shim."""
+class Adopted:
+    """A process that is nobody's child here, as Popen would show it."""
 
-    def __init__(self, *args, preload=None, **kw):
+    returncode = None
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def poll(self):
+        return None if alive(self.pid) else 0
+
+    def wait(self, timeout=10):
+        wait_until(lambda: not alive(self.pid), timeout, "nginx's end")
+
+
+class WriteNginx(Nginx):
+    """preload: environment of a shim.  detached: no child of the test's, as
+    nginx upgrades itself only then."""
+
+    def __init__(self, *args, preload=None, detached=False, **kw):
         super().__init__(*args, **kw)
-        self.preload = preload or {}
+        self.preload, self.detached = preload or {}, detached
+
+    def start(self, wait=True):
+        if os.path.exists(self.sock):       # the last one was killed
+            os.unlink(self.sock)
+        return super().start(wait)
 
     def spawn(self, argv, drop_root=True, env=None):
+        if self.detached:
+            argv = ["sh", "-c", '"$@" & sleep 0.3', "sh", *argv]
         super().spawn(argv, drop_root, {**(env or os.environ),
                                         **self.preload})
+        if self.detached:
+            self.process.wait(10)
+            self.process = Adopted(wait_until(self.masters, 10,
+                                              "nginx")[0])
 
     # the processes of a binary upgrade are found by the configuration
 

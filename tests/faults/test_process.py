@@ -80,7 +80,7 @@ def test_f03_reloads_without_a_pause(seed):
 
 
 def test_f04_binary_upgrade(seed):
-    with Stack(seed) as stack:
+    with Stack(seed, detached=True) as stack:
         nginx = stack.nginx
         try:
             with Load(stack) as load:
