@@ -30,7 +30,6 @@ AIMS = {"writes": 1.5, "latency": 2.0, "apply": 0.7, "reads": 1.5}
 
 WRK = """
 local n = 0
-local id
 
 function setup(thread)
     thread:set("id", math.random(1, 1e9))

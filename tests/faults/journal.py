@@ -213,6 +213,19 @@ def read_record(b, pos, segment=b""):
                   parts[3].decode(), sha.hex(), parts[4], segment), padded
 
 
+def write_record(ident, kind, hlc, target, contributor, name, body,
+                 schema=1, key=b""):
+    """A record's bytes, whatever is in it."""
+    parts = [key, target.encode(), contributor.encode(), name.encode(), body]
+    size = RECORD + sum(map(len, parts))
+    tail = struct.pack("<HBBHHHHIQQ16s32s", schema, kind, 0,
+                       *map(len, parts), hlc, hlc // 65536 * 1000000,
+                       uuid.UUID(ident).bytes,
+                       hashlib.sha256(body).digest()) + b"".join(parts)
+    return struct.pack("<II", size, shim.crc32c(tail)) + tail \
+        + bytes(-size % 8)
+
+
 def segments(*dirs, broken=False):
     """All segments of the directories, .open and .seg, by name."""
     out = []

@@ -75,7 +75,7 @@ typedef struct {
     _Atomic uint32_t  killed;
     _Atomic int64_t   clock;
     _Atomic uint32_t  kill;
-    uint32_t          pad2;
+    _Atomic int32_t   skip;             /* so many times first */
     char              pattern[64];
     char              path[128];
     char              title[64];
@@ -597,7 +597,9 @@ moment(int fd, const void *p, size_t size)
 
     when = page->kill;
 
-    if (when == 0 || !has(p, size) || !titled()) {
+    if (when == 0 || !has(p, size) || !titled()
+        || atomic_fetch_sub(&page->skip, 1) > 0)
+    {
         return 0;
     }
 

@@ -132,9 +132,10 @@ class Shim:
         """The wall clock's error; the monotonic clock goes on."""
         self.put(AT_CLOCK, "<q", int(seconds * 1e9))
 
-    def kill_at(self, when, pattern, title=""):
-        """The next process, of this title, that sends the pattern dies."""
-        self.put(AT_KILL, "<I", 0)
+    def kill_at(self, when, pattern, title="", skip=0):
+        """The next process, of this title, that sends the pattern for the
+        (skip + 1)-th time dies."""
+        self.put(AT_KILL, "<Ii", 0, skip)
         self.put(AT_PATTERN, "<64s", pattern.encode())
         self.put(AT_TITLE, "<64s", title.encode())
         self.put(AT_KILL, "<I", when)

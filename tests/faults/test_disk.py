@@ -388,13 +388,14 @@ def test_f18_the_journal_is_removed(seed, what):
             load.more(100)
             # what is removed must not count: take it all into the store
             time.sleep(0.5)
-            at = time.monotonic()
             if what == "segment":
                 for p in glob.glob(path + "/*.open"):
                     os.unlink(p)
+                at = time.monotonic()
                 load.more(100)
             else:
                 shutil.move(path, path + ".gone")
+                at = time.monotonic()
                 xs = [x for x in refused(load) if x["t0"] > at]
                 assert xs
                 shutil.move(path + ".gone", path)
