@@ -436,6 +436,8 @@ class Client:
             self.send(x, text, headers)
             x["t1"] = time.monotonic()
             load.history.add(x)
+            if x["outcome"] == "ok" and load.on_ok:
+                load.on_ok(x)
             if x["outcome"] != "unknown" or not (key or own):
                 break
             if load.end.wait(self.rng.uniform(0.02, 0.3)):
@@ -473,14 +475,16 @@ class Load:
     """Clients, and readers of what must stay readable, in threads."""
 
     def __init__(self, stack, clients=12, readers=2, timeout=5.0, tries=4,
-                 headers=None, pause=0.0, address=None):
+                 headers=None, pause=0.0, address=None, turn=0,
+                 on_ok=None):
         self.stack = stack
-        self.seed = stack.seed
+        self.seed = stack.seed + turn * 7919
         self.timeout, self.tries, self.pause = timeout, tries, pause
         self.headers = headers or {}
+        self.on_ok = on_ok
         self.address = address or ("127.0.0.1", stack.nginx.port)
         self.history = check.History(os.path.join(stack.dir,
-                                                  "history.jsonl"))
+                                                  f"history-{turn}.jsonl"))
         self.end = threading.Event()
         self.errors = []
         self.clients = [Client(self, i) for i in range(clients)]

@@ -11,6 +11,7 @@ import statistics
 import threading
 import time
 
+import psycopg2
 import pytest
 
 import check
@@ -299,6 +300,73 @@ def fill(r):
         except Exception:               # noqa: BLE001
             break
     return time.monotonic()
+
+
+# -- what is claimed ---------------------------------------------------------
+
+
+ACK = "scc_ack {}; scc_ack_timeout 1s; scc_ack_fallback on;\n"
+
+
+def claims(x, what):
+    return check.parse_durability(x["durability"]).get(what, 0)
+
+
+def test_i8_applied_means_in_the_store(seed):
+    """Asked at that very moment, while PostgreSQL dies now and then."""
+    lies, claimed = [], []
+
+    def look(x):
+        if not claims(x, "applied"):
+            return
+        claimed.append(x)
+        try:
+            if not stack.pg.query("SELECT 1 FROM scc.contribution WHERE "
+                                  "event_id = %s", (x["event_id"],)):
+                lies.append(x)
+        except psycopg2.Error:
+            pass                            # it is down now
+
+    with Stack(seed, location=ACK.format("applied")) as stack:
+        with Load(stack, clients=8, readers=0, on_ok=look) as load:
+            for _ in range(3):
+                load.more(60)
+                stack.pg.kill()
+                time.sleep(0.5)
+                stack.pg.start()
+            load.more(60)
+        assert not lies, lies[:3]
+        assert len(claimed) > 50, "applied was hardly ever waited for"
+        stack.drain()
+        stack.verify(load.history)
+
+
+def test_i8_queued_means_in_the_queue(seed):
+    """Redis is killed and comes back with all that was said to be there."""
+    with Stack(seed, location=ACK.format("queue")) as stack:
+        with Load(stack, clients=8, readers=0) as load:
+            load.more(50)
+            stack.pg.sigstop()              # nothing leaves the queue
+            time.sleep(0.3)
+            at = time.monotonic()
+            load.more(200)
+            stack.queue.kill()
+            until = time.monotonic()
+            load.more(50)                   # with queue=0
+            stack.queue.start()
+            kept = set()
+            for _, fields in stack.queue.r.xrange(QUEUE):
+                record, _ = journal.read_record(fields[b"r"], 0)
+                kept.add(str(record.event_id))
+            stack.pg.sigcont()
+            load.more(50)
+        said = [x for x in load.history.acked()
+                if x["t0"] > at and x["t1"] < until and claims(x, "queue")]
+        assert len(said) > 100, "nothing was said to be queued"
+        lost = [x for x in said if x["event_id"] not in kept]
+        assert not lost, f"{len(lost)} of {len(said)}: {lost[:2]}"
+        stack.drain()
+        stack.verify(load.history)
 
 
 # -- PostgreSQL --------------------------------------------------------------

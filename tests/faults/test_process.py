@@ -12,7 +12,7 @@ import pytest
 
 import journal
 from rig import Load, Stack
-from servers import alive, children, fd_list, wait_until
+from servers import alive, children, wait_until
 from shim import Shim
 
 
@@ -70,9 +70,8 @@ def test_f03_reloads_without_a_pause(seed):
             load.more(100)
         stack.drain()
         # the old workers are gone, and left nothing open behind
-        old = [p for p in children(stack.nginx.pid)
-               if "shutting down" in " ".join(fd_list(p))]
-        wait_until(lambda: not any(map(alive, old)), 5, "old workers")
+        wait_until(lambda: not stack.nginx.kids("shutting down"), 5,
+                   "the end of old workers")
         ends = {s.end for s in journal.segments(*stack.dirs)
                 if s.path.endswith(".seg")}
         assert ends <= {"sealed", "clean"}, ends
