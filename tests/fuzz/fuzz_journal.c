@@ -48,7 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     scc_str_t   bytes;
 
     if (size > 8 && memcmp(data, "segment\n", 8) == 0) {
-        scc_buf_heap(&b, 8 * 1024 * 1024);
+        scc_buf_heap(&b, 256 * 1024);
         fuzz_build(&b, data + 8, data + size);
         bytes = scc_buf_get(&b);
 
