@@ -148,12 +148,18 @@ HOUR, YEAR = 3600, 365 * 86400
 @pytest.mark.parametrize("steps", [
     [HOUR, 0, -HOUR, 0], [66 * YEAR, 0, -25 * YEAR, 0]],
     ids=["hours", "years"])
-def test_f32_the_clock_jumps(seed, steps):
+@pytest.mark.parametrize("start", ["go on", "reload", "restart"])
+def test_f32_the_clock_jumps(seed, steps, start):
     with Stack(seed, shim=Shim()) as stack:
         with Load(stack) as load:
             for step in steps:
                 load.more(60)
                 stack.shim.clock(step)
+                if start == "reload":
+                    stack.nginx.signal(signal.SIGHUP)
+                elif start == "restart":
+                    stack.nginx.kill()
+                    stack.nginx.start()
             load.more(60)
         stack.drain()
         stack.verify(load.history)
@@ -163,7 +169,9 @@ def test_f32_the_clock_jumps(seed, steps):
             assert hlcs == sorted(set(hlcs)), s.path
         top = max(r.hlc for s in journal.segments(*stack.dirs)
                   for r in s.records) >> 16
-        assert top < (time.time() + 2 * 86400) * 1000, \
-            "a clock that jumped by years was followed"
-        if max(steps) > YEAR:
+        # started with a wrong clock nginx has nothing to compare it with
+        if start != "restart":
+            assert top < (time.time() + 2 * 86400) * 1000, \
+                "a clock that jumped by years was followed"
+        if max(steps) > YEAR and start == "go on":
             assert "clock has jumped" in stack.nginx.log()
