@@ -152,22 +152,14 @@ def pgbench(stack, text, clients, seconds):
             took[int(len(took) * 0.99)] / 1000)
 
 
-def raw_syncs(stack, seconds=1.0):
-    """fdatasyncs of 4096 preallocated bytes per second, one after the
-    other: what one process can have at most without sharing them."""
-    path = os.path.join(stack.dirs[0], "raw")
-    fd = os.open(path, os.O_RDWR | os.O_CREAT)
-    os.posix_fallocate(fd, 0, 64 << 20)
-    os.fsync(fd)
-    n, start = 0, time.monotonic()
-    while time.monotonic() - start < seconds:
-        os.pwrite(fd, bytes(4096), n % 16384 * 4096)
-        os.fdatasync(fd)
-        n += 1
-    took = time.monotonic() - start
-    os.close(fd)
-    os.unlink(path)
-    return n / took
+def group_commit(stack, writers, seconds=2):
+    """Records per second of group commit and nothing else: the limit."""
+    program = os.path.join(base_dir(), "group_commit")
+    if not os.path.exists(program):
+        run([os.environ.get("CC", "gcc"), "-std=gnu11", "-O2", "-o", program,
+             os.path.join(HERE, "group_commit.c"), "-lpthread"])
+    return float(run([program, os.path.join(stack.dirs[0], "raw"),
+                      str(writers), str(seconds)]).stdout)
 
 
 def count(stack):
@@ -247,8 +239,8 @@ def reads(stack, seconds, lua, gentle):
 
 
 def line(*cells):
-    print("".join(f"{x:>14}" if isinstance(x, str) else f"{x:>14,.2f}"
-                  if x < 100 else f"{x:>14,.0f}" for x in cells))
+    print("".join(f"{x:>12}" if isinstance(x, str) else f"{x:>12,.2f}"
+                  if x < 100 else f"{x:>12,.0f}" for x in cells))
 
 
 def main():
@@ -275,9 +267,8 @@ def main():
         for statement in TABLE.split(";"):
             stack.pg.query(statement)
         lua, gentle = script(stack), script(stack, 64)
-        print(f"fdatasync of 4 KiB: {raw_syncs(stack):,.0f} a second")
         line("clients", "POST/s", "insert/s", "ratio", "POST p99 ms",
-             "insert p99", "ratio", "applier off")
+             "insert p99", "ratio", "applier off", "disk alone")
         for clients in map(int, args.clients.split(",")):
             a, b, c = [], [], []
             for _ in range(args.rounds):
@@ -292,7 +283,7 @@ def main():
             a, b, c = [tuple(map(statistics.mean, zip(*x)))
                        for x in (a, b, c)]
             line(str(clients), a[0], b[0], a[0] / b[0], a[2], b[2],
-                 a[2] / b[2], c[0])
+                 a[2] / b[2], c[0], group_commit(stack, clients))
             if clients == 64:
                 at64 = a[0] / b[0], a[2] / b[2]
 
