@@ -52,13 +52,14 @@ void ngx_scc_forward_destroy(ngx_scc_forward_t *forward);
 const u_char *ngx_scc_forward_store(ngx_scc_forward_t *forward);
 
 /*
- * Copies the record, whose hlc is set.  NGX_AGAIN: *letter is set, and its
+ * Copies the record, whose hlc is set; given: its id is the client's, who
+ * may send it again at any moment.  NGX_AGAIN: *letter is set, and its
  * handler is called, never from within; it is gone after the last event.
  * Others as ngx_scc_journal_append().
  */
 ngx_int_t ngx_scc_forward_send(ngx_scc_forward_t *forward,
-    scc_record_t *record, ngx_scc_letter_pt handler, void *data,
-    ngx_scc_letter_t **letter);
+    scc_record_t *record, ngx_uint_t given, ngx_scc_letter_pt handler,
+    void *data, ngx_scc_letter_t **letter);
 
 /* The handler will not be called any more; the record goes its way. */
 void ngx_scc_forward_leave(ngx_scc_letter_t *letter);

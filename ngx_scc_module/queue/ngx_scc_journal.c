@@ -54,7 +54,8 @@ struct ngx_scc_journal_s {
     u_char                    writer[16];
     u_char                    previous[16];
     uint32_t                  previous_chain;
-    uint64_t                  number;
+    uint64_t                  number;       /* of segments begun */
+    ngx_uint_t                names;        /* given to files, even in vain */
     uint64_t                  opened_hlc;   /* last before the batch */
     u_char                    host[SCC_JOURNAL_HOST_MAX];
     size_t                    host_len;
@@ -494,6 +495,7 @@ static ngx_err_t
 ngx_scc_journal_open(ngx_scc_journal_t *journal)
 {
     char             name[NGX_SCC_SEGMENT_NAME];
+    u_char           store[16];
     ngx_err_t        err;
     ngx_uint_t       i, reserve;
     const char      *dir;
@@ -522,15 +524,28 @@ ngx_scc_journal_open(ngx_scc_journal_t *journal)
 
     *ngx_sprintf((u_char *) name, "%016xL-%08xD-%04xD",
                  head.created / 1000000, (uint32_t) ngx_pid,
-                 (uint32_t) (journal->number & 0xffff)) = '\0';
+                 (uint32_t) (journal->names++ & 0xffff)) = '\0';
 
     for (i = 0; i < journal->conf->n_dirs; i++) {
         dir = (const char *) journal->conf->dirs[i].data;
         reserve = 0;
 
-        err = ngx_scc_segment_create(&journal->segments[i], dir, name,
-                                     journal->conf->segment_size, &head,
-                                     &reserve);
+        /* it may be another directory than when the store was looked at */
+
+        if (ngx_scc_journal_read_store(&journal->conf->dirs[i], store)
+            != NGX_OK)
+        {
+            err = NGX_ENOENT;
+
+        } else if (ngx_memcmp(store, journal->owner, 16) != 0) {
+            err = ESTALE;
+
+        } else {
+            err = ngx_scc_segment_create(&journal->segments[i], dir, name,
+                                         journal->conf->segment_size, &head,
+                                         &reserve);
+        }
+
         journal->reserves += reserve;
 
         if (err) {
@@ -564,10 +579,12 @@ ngx_scc_journal_close(ngx_scc_journal_t *journal)
 
     s = journal->segments;
 
-    if (s->fd != NGX_INVALID_FILE) {
-        ngx_memcpy(journal->previous, s->id, 16);
-        journal->previous_chain = s->chain.chain;
+    if (s->fd == NGX_INVALID_FILE) {
+        return;
     }
+
+    ngx_memcpy(journal->previous, s->id, 16);
+    journal->previous_chain = s->chain.chain;
 
     for (i = 0; i < journal->conf->n_dirs; i++) {
 
@@ -582,6 +599,9 @@ ngx_scc_journal_close(ngx_scc_journal_t *journal)
         if (err) {
             journal->seal_err = err;
             journal->failed_dir = i;
+
+        } else if (i == 0 && !s->failed) {
+            journal->previous_chain = s->chain.chain;
         }
     }
 }

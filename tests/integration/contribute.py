@@ -13,7 +13,8 @@ import uuid
 import redis as redispy
 
 import sccj
-from servers import NGINX_CONF, Nginx, Redis, new_dir, wait_until
+from servers import (NGINX_CONF, Closed, Nginx, Redis, new_dir,
+                     wait_until)
 
 PATH = "/v1/contributions"
 JSON = {"Content-Type": "application/json"}
@@ -125,6 +126,14 @@ def head(user="u1", key=None, more=None):
         h["Idempotency-Key"] = key
     h.update(more or {})
     return {k: v for k, v in h.items() if v is not None}
+
+
+def request(data, user="u1", key=None):
+    """The bytes of a POST."""
+    lines = [f"POST {PATH} HTTP/1.1", "Host: localhost",
+             f"Content-Length: {len(data)}"]
+    lines += [f"{k}: {v}" for k, v in head(user, key).items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + data
 
 
 def problem(a, status):
@@ -254,11 +263,12 @@ class Load:
         while not self.done.is_set():
             n += 1
             data = new_body(f"{i}-{n}")
-            try:
+            try:                    # once: what was lost is not sent again
                 if c.sock is None:
                     c.connect()
-                a = c.get(PATH, head(self.user), "POST", data)
-            except Exception:
+                c.sock.sendall(request(data, self.user))
+                a = c.read(PATH)
+            except (OSError, Closed):
                 c.close()
                 with self.lock:
                     self.lost += 1
@@ -323,12 +333,7 @@ async def _many(address, requests):
 def post_together(nginx, bodies, user="crowd", limit=60):
     """Contributions on as many connections, all open before the first is
     sent: [(status, headers, body)]."""
-    requests = []
-    for data in bodies:
-        lines = [f"POST {PATH} HTTP/1.1", "Host: localhost",
-                 f"Content-Length: {len(data)}"]
-        lines += [f"{k}: {v}" for k, v in head(user).items()]
-        requests.append(("\r\n".join(lines) + "\r\n\r\n").encode() + data)
+    requests = [request(data, user) for data in bodies]
     return asyncio.run(asyncio.wait_for(
         _many(("127.0.0.1", nginx.port), requests), limit))
 
