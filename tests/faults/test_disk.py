@@ -249,7 +249,7 @@ def test_f16_torn_tails(seed):
                 for r in s.records[-n:]:
                     lost.add(str(r.event_id))
             stack.nginx.start()
-            wait_until(lambda: not stack.orphans(), 10, "adoption", 0.1)
+            wait_until(lambda: not stack.orphans(), 15, "adoption", 0.1)
         stack.drain()
         # the queue may have had it already: then it is applied
         broken = glob.glob(stack.dirs[0] + "/*.broken")

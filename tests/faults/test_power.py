@@ -95,7 +95,7 @@ def test_f06_the_store_is_whole_after_a_cut(shared, seed):
             shared.queue.r.delete("scc:queue")  # only the journal is left
             disk.again()
             part.nginx.start()
-            wait_until(lambda: not part.orphans(), 10, "adoption", 0.1)
+            wait_until(lambda: not part.orphans(), 15, "adoption", 0.1)
             part.drain()
             part.before = before
             part.verify(load.history)
