@@ -476,7 +476,7 @@ ngx_scc_contribute_write(ngx_scc_contribute_t *c)
 {
     ngx_int_t  rc;
 
-    rc = ngx_scc_forward_send(c->smcf->forward, &c->record,
+    rc = ngx_scc_forward_send(c->smcf->forward, &c->record, c->given,
                               ngx_scc_contribute_letter, c, &c->letter);
 
     if (rc == NGX_BUSY) {

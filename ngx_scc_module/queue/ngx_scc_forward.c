@@ -152,7 +152,8 @@ ngx_scc_forward_store(ngx_scc_forward_t *forward)
 
 ngx_int_t
 ngx_scc_forward_send(ngx_scc_forward_t *forward, scc_record_t *record,
-    ngx_scc_letter_pt handler, void *data, ngx_scc_letter_t **letter)
+    ngx_uint_t given, ngx_scc_letter_pt handler, void *data,
+    ngx_scc_letter_t **letter)
 {
     ngx_int_t                 rc;
     ngx_scc_letter_t         *l;
@@ -185,7 +186,9 @@ ngx_scc_forward_send(ngx_scc_forward_t *forward, scc_record_t *record,
     entry->sender = ngx_scc_pending_sender(&record->contributor_id);
     entry->state = NGX_SCC_PENDING_WRITING;
 
-    ngx_scc_pending_put(forward->conf->pending, entry);
+    if (given) {
+        ngx_scc_pending_put(forward->conf->pending, entry);
+    }
 
     *letter = l;
 

@@ -22,7 +22,8 @@ from servers import (NGINX_CONF, SERVER_USER, Postgres, base_dir, free_port,
                      new_dir, sccctl, wait_until)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-KILLED = ["exited on signal 9"]
+# nginx frees what a killed worker had locked
+KILLED = ["exited on signal 9", "was locked by"]
 
 
 @pytest.fixture(scope="module")
