@@ -146,6 +146,7 @@ ngx_scc_create_loc_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
+     *     slcf->prefix = { 0, NULL };
      *     slcf->bounds = { 0, NULL };
      */
 
@@ -194,11 +195,15 @@ ngx_scc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
+/* scc_api [prefix]; a location for a part of the API names the whole one's
+   prefix */
+
 char *
 ngx_scc_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_scc_loc_conf_t *slcf = conf;
 
+    ngx_str_t                 *value;
     ngx_scc_main_conf_t       *smcf;
     ngx_http_core_loc_conf_t  *clcf;
 
@@ -216,6 +221,25 @@ ngx_scc_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                "expression: its paths begin with the location's prefix";
     }
 #endif
+
+    slcf->prefix = clcf->name;
+
+    if (cf->args->nelts == 2) {
+        value = cf->args->elts;
+
+        slcf->prefix = value[1];
+
+        if (value[1].len == 0 || value[1].len > clcf->name.len
+            || value[1].data[0] != '/'
+            || ngx_strncmp(value[1].data, clcf->name.data, value[1].len) != 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"scc_api %V\" must name the beginning of "
+                               "its location, \"%V\"",
+                               &value[1], &clcf->name);
+            return NGX_CONF_ERROR;
+        }
+    }
 
     clcf->handler = ngx_scc_handler;
 

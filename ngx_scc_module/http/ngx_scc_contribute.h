@@ -11,7 +11,7 @@
 #include "ngx_scc_http.h"
 
 
-/* What POST contributions shares between its two files. */
+/* What POST contributions shares between its files. */
 
 typedef enum {
     NGX_SCC_STEP_LOOK = 0,              /* the ledger is asked first */
@@ -61,6 +61,17 @@ ngx_int_t ngx_scc_contribute_head(ngx_scc_contribute_t *c);
 ngx_int_t ngx_scc_contribute_reject(ngx_scc_contribute_t *c,
     ngx_scc_reject_t reason, ngx_uint_t status, const char *detail,
     const char *parameter);
+
+/* 422: the id was used for another body, or by somebody else. */
+ngx_int_t ngx_scc_contribute_conflict(ngx_scc_contribute_t *c);
+
+/* 503; status: REFUSED or UNKNOWN. */
+ngx_int_t ngx_scc_contribute_refuse(ngx_scc_contribute_t *c,
+    ngx_scc_told_status_t status, const char *detail);
+
+/* 201 or 202, with what is in ctx->told. */
+ngx_int_t ngx_scc_contribute_answer(ngx_scc_contribute_t *c,
+    ngx_uint_t status);
 
 
 #endif /* _NGX_SCC_CONTRIBUTE_H_INCLUDED_ */

@@ -136,7 +136,7 @@ ngx_scc_finish(ngx_scc_ctx_t *ctx, ngx_int_t rc)
 
 
 /*
- * The path below the location, as the client wrote it: an id may hold an
+ * The path below the prefix, as the client wrote it: an id may hold an
  * encoded '/', which nginx has decoded and merged in r->uri.  After an
  * internal redirect only r->uri is there; it is encoded again.
  */
@@ -144,15 +144,15 @@ ngx_scc_finish(ngx_scc_ctx_t *ctx, ngx_int_t rc)
 static ngx_int_t
 ngx_scc_path(ngx_http_request_t *r, scc_str_t *path)
 {
-    u_char                    *p, *end;
-    size_t                     prefix, n;
-    ngx_str_t                  raw;
-    ngx_http_core_loc_conf_t  *clcf;
+    u_char              *p, *end;
+    size_t               prefix, n;
+    ngx_str_t            raw;
+    ngx_scc_loc_conf_t  *slcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    slcf = ngx_http_get_module_loc_conf(r, ngx_scc_module);
 
     raw = r->unparsed_uri;
-    prefix = clcf->name.len;
+    prefix = slcf->prefix.len;
 
     p = ngx_strlchr(raw.data, raw.data + raw.len, '?');
     if (p != NULL) {
@@ -161,13 +161,13 @@ ngx_scc_path(ngx_http_request_t *r, scc_str_t *path)
 
     if (!r->internal
         && raw.len >= prefix
-        && ngx_strncmp(raw.data, clcf->name.data, prefix) == 0)
+        && ngx_strncmp(raw.data, slcf->prefix.data, prefix) == 0)
     {
         path->data = raw.data + prefix;
         path->len = raw.len - prefix;
 
     } else if (r->uri.len >= prefix
-               && ngx_strncmp(r->uri.data, clcf->name.data, prefix) == 0)
+               && ngx_strncmp(r->uri.data, slcf->prefix.data, prefix) == 0)
     {
         p = r->uri.data + prefix;
         n = r->uri.len - prefix;

@@ -64,6 +64,7 @@ typedef enum {
 
 typedef struct {
     ngx_flag_t                 api;
+    ngx_str_t                  prefix;          /* of the API's paths */
     scc_query_conf_t           query;
     ngx_uint_t                 limit;
     ngx_uint_t                 limit_max;

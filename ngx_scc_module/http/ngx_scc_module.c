@@ -47,7 +47,7 @@ static ngx_conf_enum_t  ngx_scc_acks[] = {
 static ngx_command_t  ngx_scc_commands[] = {
 
     { ngx_string("scc_api"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_scc_conf_api,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,

@@ -364,6 +364,40 @@ def test_not_by_a_subrequest(pg):
         assert nginx.records() == []
 
 
+def test_who_is_asked_elsewhere(pg):
+    """As in nginx.conf.example: auth_request, for contributions only."""
+    server = """
+        location = /v1/contributions {
+            scc_api  /v1/;
+            auth_request          /auth;
+            auth_request_set      $who   $upstream_http_x_id;
+            auth_request_set      $name  $upstream_http_x_name;
+            scc_contributor       $who;
+            scc_contributor_name  $name;
+        }
+        location = /auth {
+            internal;
+            proxy_pass  http://$server_addr:$server_port/session;
+            proxy_pass_request_body  off;
+            proxy_set_header  Content-Length "";
+        }
+        location = /session {
+            if ($http_cookie = "s=none") { return 401; }
+            add_header  X-Id    "id-of-$http_cookie";
+            add_header  X-Name  "이름";
+            return 204;
+        }"""
+    with Writer(pg, server=server) as nginx:
+        doc = accepted(nginx.post(user="nobody", headers={"Cookie": "s=1"}))
+        r, = nginx.records()
+        assert (r.contributor, r.name) == ("id-of-s=1", "이름")
+        assert nginx.state(doc["id"]) == "journaled"
+        a = nginx.post(headers={"Cookie": "s=none"})
+        assert a.status == 401
+        assert nginx.get("/v1/places?bbox=0,0,1,1").status == 200
+        assert nginx.get(PATH).headers["allow"] == "POST"
+
+
 # -- ids and keys ------------------------------------------------------------
 
 
