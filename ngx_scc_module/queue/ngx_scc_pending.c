@@ -16,9 +16,14 @@
 
 #define NGX_SCC_PENDING_WAYS  16
 
+#define NGX_SCC_PENDING_DAY   (24 * 60 * 60 * 1000)     /* ms */
+#define NGX_SCC_PENDING_END   (((uint64_t) 1 << 47) - 1)
+
 
 static ngx_int_t ngx_scc_pending_init(ngx_shm_zone_t *zone, void *old);
 static uint64_t ngx_scc_pending_magic(void);
+static uint64_t ngx_scc_pending_time(ngx_scc_pending_t *pending,
+    uint64_t msec, bool *suspect);
 static ngx_scc_pending_entry_t *ngx_scc_pending_bucket(
     ngx_scc_pending_shared_t *sh, const u_char *id);
 static ngx_scc_pending_entry_t *ngx_scc_pending_lookup(
@@ -141,18 +146,27 @@ ngx_scc_pending_sender(const scc_str_t *contributor_id)
 }
 
 
-/* Without the lock: a process may die holding it, but not half a word. */
+/*
+ * Without the lock: a process may die holding it, but not half a word.  The
+ * last hlc says nothing about the clock: nobody may have contributed since
+ * yesterday.
+ */
 
 uint64_t
 ngx_scc_pending_hlc(ngx_scc_pending_t *pending, uint64_t msec,
     bool *suspect)
 {
+    bool      end;
     uint64_t  last, next;
+
+    msec = ngx_scc_pending_time(pending, ngx_min(msec, NGX_SCC_PENDING_END),
+                                suspect);
 
     last = __atomic_load_n(&pending->sh->hlc, __ATOMIC_RELAXED);
 
     do {
-        next = scc_hlc_next(last, msec, suspect);
+        next = scc_hlc_next((last >> 16 < msec) ? (msec - 1) << 16 : last,
+                            msec, &end);
 
     } while (!__atomic_compare_exchange_n(&pending->sh->hlc, &last, next, 0,
                                           __ATOMIC_RELAXED,
@@ -246,6 +260,36 @@ ngx_scc_pending_magic(void)
                                 << 32
                               ^ (uint64_t) sizeof(ngx_scc_pending_shared_t)
                                 << 8;
+}
+
+
+/* The wall clock, or what it should be. */
+
+static uint64_t
+ngx_scc_pending_time(ngx_scc_pending_t *pending, uint64_t msec,
+    bool *suspect)
+{
+    int64_t          boot, clock;
+    struct timespec  now;
+
+    *suspect = false;
+
+    (void) clock_gettime(CLOCK_BOOTTIME, &now);
+
+    boot = (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    clock = __atomic_load_n(&pending->sh->clock, __ATOMIC_RELAXED);
+
+    if (clock != 0
+        && (int64_t) msec - boot > clock + NGX_SCC_PENDING_DAY)
+    {
+        *suspect = true;
+        return (uint64_t) (boot + clock);
+    }
+
+    __atomic_store_n(&pending->sh->clock, (int64_t) msec - boot,
+                     __ATOMIC_RELAXED);
+
+    return msec;
 }
 
 

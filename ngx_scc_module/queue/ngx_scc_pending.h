@@ -84,6 +84,8 @@ typedef struct {
 typedef struct {
     uint64_t                 magic;     /* layout and its sizes */
     uint64_t                 hlc;       /* the last given out here */
+    int64_t                  clock;     /* wall clock less time since boot,
+                                           milliseconds; 0: none yet */
     ngx_scc_write_stat_t     stat;
     ngx_uint_t               buckets;
     ngx_scc_pending_entry_t  entries[1];
@@ -119,8 +121,12 @@ void ngx_scc_pending_drop(ngx_scc_pending_t *pending, const u_char *id);
 /* The number that stands for a contributor in an entry. */
 uint32_t ngx_scc_pending_sender(const scc_str_t *contributor_id);
 
-/* The next hlc of this host (core/scc_contribution.h), and: no later one is
-   below "hlc", which was seen in a journal or the ledger. */
+/*
+ * The next hlc of this host (core/scc_contribution.h) at wall clock "msec".
+ * A wall clock that has gone a day more than the time since boot has is not
+ * followed: *suspect.  And: no later hlc is below "hlc", which was seen in a
+ * journal or the ledger.
+ */
 uint64_t ngx_scc_pending_hlc(ngx_scc_pending_t *pending, uint64_t msec,
     bool *suspect);
 void ngx_scc_pending_hlc_seen(ngx_scc_pending_t *pending, uint64_t hlc);

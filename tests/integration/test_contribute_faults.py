@@ -251,6 +251,47 @@ def test_group_commit(pg, faults, figure):
         figure("records per sync", f"{load.count() / syncs:.1f}")
 
 
+DAYS = 3 * 86400 * 1000
+
+
+def test_clock_after_days_without_a_contribution(pg, faults):
+    """Nobody contributed for three days: the clock is right all the same."""
+    with Writer(pg, env=faults.env) as nginx:
+        first = int(accepted(nginx.post())["hlc"])
+        for name in "boot", "wall":
+            faults.on(name)
+        nginx.reload()
+        second = int(accepted(nginx.post())["hlc"])
+        assert DAYS <= (second >> 16) - (first >> 16) < DAYS + 20000
+        assert "clock" not in nginx.log()
+
+
+def test_clock_jumps_ahead(pg, faults):
+    """It is not followed, time goes on, and it is taken back."""
+    with Writer(pg, env=faults.env) as nginx:
+        before = int(accepted(nginx.post())["hlc"])
+        faults.on("wall")
+        hlcs = [before]
+        for _ in range(10):
+            time.sleep(0.01)
+            hlcs.append(int(accepted(nginx.post())["hlc"]))
+        assert hlcs == sorted(set(hlcs))
+        assert 50 < (hlcs[-1] >> 16) - (before >> 16) < 20000
+        assert nginx.log().count("the clock has jumped ahead") == 1
+        faults.off("wall")
+        assert 0 < int(accepted(nginx.post())["hlc"]) - hlcs[-1] < 20000 << 16
+
+
+def test_clock_goes_back(pg, faults):
+    faults.on("wall")
+    with Writer(pg, env=faults.env) as nginx:
+        first = int(accepted(nginx.post())["hlc"])
+        faults.off("wall")
+        hlcs = [int(accepted(nginx.post())["hlc"]) for _ in range(10)]
+        assert [first, *hlcs] == sorted({first, *hlcs})
+        assert hlcs[-1] - first < 1 << 16
+
+
 # -- disks -------------------------------------------------------------------
 
 
