@@ -112,6 +112,14 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    error = ngx_scc_apply_init_conf(cf, smcf);
+
+    if (error != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"scc_postgres\": %s", error);
+        return NGX_CONF_ERROR;
+    }
+
     if (smcf->cache.lease_time <= smcf->pg.timeout) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"scc_lease_time\" (%M ms) must be longer than "

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_scc_applier.h"
 #include "ngx_scc_cache.h"
 #include "ngx_scc_feed.h"
 #include "ngx_scc_forward.h"
@@ -42,6 +43,8 @@ typedef struct {
     ngx_scc_redis_conf_t       queue;
     ngx_scc_pending_t         *pending;         /* NULL without a journal */
     ngx_scc_forward_conf_t     forward_conf;
+    ngx_scc_pg_conf_t          apply_pg;        /* pg, with more time */
+    ngx_scc_applier_conf_t     applier_conf;
     size_t                     contribution_max;
 
     /* of this process, made when it starts */
@@ -50,6 +53,8 @@ typedef struct {
     ngx_scc_cache_t           *cells;
     ngx_scc_feed_t            *feed;
     ngx_scc_forward_t         *forward;         /* of a worker */
+    ngx_scc_applier_t         *applier;         /* of the helper */
+    ngx_uint_t                 helping;         /* all of it has begun */
 } ngx_scc_main_conf_t;
 
 
@@ -164,6 +169,7 @@ char *ngx_scc_conf_bounds(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_scc_write_create_conf(ngx_conf_t *cf,
     ngx_scc_main_conf_t *smcf);
 char *ngx_scc_write_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf);
+char *ngx_scc_apply_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf);
 char *ngx_scc_conf_journal(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_scc_conf_journal_pool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -10,6 +10,8 @@
 /* Beside a body a record holds an id, a name, a key and a header. */
 #define NGX_SCC_RECORD_REST  4096
 
+#define NGX_SCC_APPLY_TIMEOUT  30000        /* ms */
+
 /* In a segment beside the largest batch. */
 #define NGX_SCC_SEGMENT_REST  (NGX_SCC_JOURNAL_ROOM + 2 * SCC_JOURNAL_BLOCK)
 
@@ -114,6 +116,29 @@ ngx_scc_write_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf)
     smcf->forward_conf.pending = smcf->pending;
 
     return NGX_CONF_OK;
+}
+
+
+/* The helper's connections: a batch may take longer than a page. */
+
+char *
+ngx_scc_apply_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf)
+{
+    if (smcf->journal.n_dirs == 0) {
+        return NULL;
+    }
+
+    smcf->apply_pg = smcf->pg;
+    smcf->apply_pg.connections = 2;
+    smcf->apply_pg.queue = 2;
+    smcf->apply_pg.timeout = ngx_max(smcf->pg.timeout, NGX_SCC_APPLY_TIMEOUT);
+
+    smcf->applier_conf.pg = &smcf->apply_pg;
+    smcf->applier_conf.queue = &smcf->queue;
+    smcf->applier_conf.journal = &smcf->journal;
+    smcf->applier_conf.pending = smcf->pending;
+
+    return ngx_scc_pg_conninfo(cf, &smcf->apply_pg);
 }
 
 

@@ -715,22 +715,21 @@ END
 $$;
 
 
--- Which of these events are neither in the ledger, with this body, nor a
--- dead letter: their positions, from 1.
+-- Which of these events are not in the ledger with this body: positions from
+-- 1, and whether the event is a dead letter.
 
-CREATE FUNCTION scc.missing(event_id uuid[], body_sha256 bytea[])
-    RETURNS SETOF int
+CREATE FUNCTION scc.missing(event_id uuid[], body_sha256 bytea[],
+    OUT i int, OUT dead bool) RETURNS SETOF record
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off AS $$
-    SELECT u.i::int
+    SELECT u.i::int, EXISTS (SELECT FROM scc.dead_letter d
+                             WHERE d.event_id = u.event_id)
     FROM unnest(missing.event_id, missing.body_sha256) WITH ORDINALITY
         AS u(event_id, body_sha256, i)
     LEFT JOIN scc.contribution l ON l.event_id = u.event_id
         AND l.body_sha256 = u.body_sha256
     WHERE l.event_id IS NULL
-        AND NOT EXISTS (SELECT FROM scc.dead_letter d
-                        WHERE d.event_id = u.event_id)
     ORDER BY u.i
 $$;
 
