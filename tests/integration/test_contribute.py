@@ -1,9 +1,7 @@
 """POST contributions and GET contributions/{id}, as a client sees them."""
 
-import hashlib
 import json
 import os
-import socket
 import time
 import uuid
 
@@ -13,7 +11,7 @@ import sccj
 from contribute import (JSON, PATH, Applier, Writer, accepted, apply, body,
                         durability, head, large_body, new_body,
                         post_together, problem, queue_redis, store_uuid)
-from servers import Nginx, Postgres, Redis, sccctl, wait_until
+from servers import Nginx, Postgres, free_port, run, sccctl, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +214,26 @@ def test_2000_together(pg, queue, figure):
         assert kept.pop(json.loads(answer)["id"]) == data
     assert not kept
     figure("2,000 POSTs together", f"{took:.2f} s")
+
+
+def test_http2(pg):
+    """With and without a Content-Length."""
+    if "HTTP2" not in run(["curl", "--version"]).stdout:
+        pytest.skip("curl without HTTP/2")
+    port = free_port()
+    data = large_body(9000)
+    with Writer(pg, server=f"listen 127.0.0.1:{port} http2;") as nginx:
+        argv = ["curl", "-s", "-i", "--http2-prior-knowledge", "-H",
+                "Content-Type: application/json", "-H", "X-User: u",
+                f"http://127.0.0.1:{port}{PATH}"]
+        for more in (["--data-binary", "@-"],
+                     ["-X", "POST", "-T", "-"]):
+            out = run([*argv, *more], input=data.decode(), stdin=None).stdout
+            assert out.startswith("HTTP/2 202"), out
+            assert "scc-durability: journal=1" in out
+        out = run([*argv, "-X", "POST"]).stdout
+        assert out.startswith("HTTP/2 4"), out
+        assert [r.body for r in nginx.records()] == [data, data]
 
 
 # -- refused -----------------------------------------------------------------
