@@ -60,6 +60,7 @@ static const scc_ctl_cmd_t  *scc_ctl_commands[] = {
     &scc_ctl_import_cmd,
     &scc_ctl_sample_cmd,
     &scc_ctl_journal_cmd,
+    &scc_ctl_rebuild_cmd,
     &scc_ctl_dead_cmd,
     &scc_ctl_version_cmd,
     &scc_ctl_help_cmd,

@@ -87,6 +87,7 @@ extern const scc_ctl_cmd_t  scc_ctl_migrate_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_import_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_sample_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_journal_cmd;
+extern const scc_ctl_cmd_t  scc_ctl_rebuild_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_dead_cmd;
 
 

@@ -16,7 +16,7 @@
 
 #define SCC_CTL_DEAD_PAGE   500             /* letters asked for at once */
 #define SCC_CTL_DEAD_BATCH  100             /* events in one transaction */
-#define SCC_CTL_DEAD_TEXT   60              /* of a reason, in a list */
+#define SCC_CTL_DEAD_TEXT   120             /* of a reason, in a list */
 
 #define SCC_CTL_OID_INT8    20
 #define SCC_CTL_OID_BYTEA   17
