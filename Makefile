@@ -62,8 +62,8 @@ TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 
 
 .PHONY: all module core ctl deps deps-test run up down test test-unit \
-	test-asan test-fuzz test-integration test-faults faults asan-nginx \
-	lint fuzz bench bench-write \
+	test-asan test-fuzz test-integration test-faults test-rebuild faults \
+	asan-nginx lint fuzz bench bench-write \
 	install clean help FORCE
 .DELETE_ON_ERROR:
 
@@ -267,6 +267,10 @@ fuzz: $(FUZZERS:%=$(B)/fuzz/%)	## the same for FUZZ_TIME seconds each
 
 test-integration:	## model and integration tests, on what is built
 	cd tests && $(TEST_ENV) $(PYTHON) -m pytest
+
+test-rebuild:	## 100,000 contributions, PostgreSQL lost, rebuilt from journals
+	cd tests && SCC_REBUILD=100000 $(TEST_ENV) $(PYTHON) -m pytest \
+		integration/test_rebuild.py -k store_from_journals
 
 test-faults:	## the quick half of the fault tests, on what is built
 	cd tests && $(TEST_ENV) $(PYTHON) -m pytest -m quick faults
