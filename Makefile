@@ -45,7 +45,7 @@ FUZZ_SRCS :=	$(sort $(wildcard tests/fuzz/fuzz_*.c))
 UNITS :=	$(UNIT_SRCS:tests/unit/%.c=%)
 FUZZERS :=	$(FUZZ_SRCS:tests/fuzz/%.c=%)
 
-CORE_LIBS :=	-lyajl -lm
+CORE_LIBS :=	-lyajl -lcrypto -lm
 CTL_LIBS :=	-lpq -lcrypto -lz
 
 ifeq ($(NGINX_SRC),)
@@ -62,7 +62,8 @@ TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 
 
 .PHONY: all module core ctl deps deps-test run up down test test-unit \
-	test-asan test-fuzz test-integration asan-nginx lint fuzz bench \
+	test-asan test-fuzz test-integration test-faults test-rebuild faults \
+	asan-nginx lint fuzz bench bench-write \
 	install clean help FORCE
 .DELETE_ON_ERROR:
 
@@ -254,6 +255,7 @@ test:	## everything: unit, sanitizers, short fuzz, model, integration
 	@+$(MAKE) --no-print-directory test-fuzz
 	@+$(MAKE) --no-print-directory asan-nginx
 	@+$(MAKE) --no-print-directory test-integration
+	@+$(MAKE) --no-print-directory test-faults
 
 test-unit: $(UNITS:%=$(B)/unit/%)	## C tests of core
 	@for test in $^; do $$test || exit 1; done
@@ -271,6 +273,17 @@ fuzz: $(FUZZERS:%=$(B)/fuzz/%)	## the same for FUZZ_TIME seconds each
 
 test-integration:	## model and integration tests, on what is built
 	cd tests && $(TEST_ENV) $(PYTHON) -m pytest
+
+test-rebuild:	## 100,000 contributions, PostgreSQL lost, rebuilt from journals
+	cd tests && SCC_REBUILD=100000 $(TEST_ENV) $(PYTHON) -m pytest \
+		integration/test_rebuild.py -k store_from_journals
+
+test-faults:	## the quick half of the fault tests, on what is built
+	cd tests && $(TEST_ENV) $(PYTHON) -m pytest -m quick faults
+
+faults: deps-test	## all faults under load: killed, cut, full, poisoned
+	@+$(MAKE) --no-print-directory all
+	cd tests && $(TEST_ENV) $(PYTHON) -m pytest faults
 
 # unit($1 = folder in BUILD, $2 = flags)
 define unit
@@ -298,6 +311,10 @@ bench: deps-test	## measure, print ratios; WRITE=1 keeps them
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) bench/bench.py \
 		$(if $(WRITE),--write)
+
+bench-write: deps-test	## acknowledged writes beside PostgreSQL's own
+	@+$(MAKE) --no-print-directory all
+	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_write.py
 
 lint:	## style, clang-format, clang-tidy, cppcheck, shellcheck, python
 	@+$(MAKE) --no-print-directory deps-test

@@ -30,7 +30,8 @@ test_packages="
     ca-certificates
     python3 python3-pytest python3-psycopg2 python3-redis python3-requests
     libnginx-mod-nchan libnginx-mod-http-lua lua-nginx-redis wrk
-    clang-format clang-tidy cppcheck shellcheck"
+    clang-format clang-tidy cppcheck shellcheck
+    nbdkit libnbd-bin e2fsprogs mount"
 
 services="nginx redis-server postgresql"
 

@@ -497,6 +497,11 @@ prepare_store() {
     fi
 
     do_step "$sccctl" init || die "sccctl init failed"
+    do_step "$sccctl" journal init "$dir/journal" \
+        || die "sccctl journal init failed"
+    if [ "$(id -u)" -eq 0 ]; then
+        chown -R "$user:" "$dir/journal"
+    fi
 
     if [ -n "${SAMPLE-}" ]; then
         # shellcheck disable=SC2206 # separated by blanks

@@ -73,6 +73,7 @@ typedef struct {
 static scc_rc_t scc_json_parse(scc_json_t *j, const uint8_t *p,
     const uint8_t *last);
 static scc_rc_t scc_json_push(scc_json_t *j, const uint8_t *p, size_t n);
+static const uint8_t *scc_json_bad_blank(const uint8_t *p, size_t n);
 static const uint8_t *scc_json_bad_escape(scc_json_t *j, const uint8_t *p,
     const uint8_t *last);
 static scc_rc_t scc_json_failed(scc_json_t *j, yajl_status status);
@@ -379,10 +380,17 @@ scc_json_parse(scc_json_t *j, const uint8_t *p, const uint8_t *last)
 static scc_rc_t
 scc_json_push(scc_json_t *j, const uint8_t *p, size_t n)
 {
-    yajl_status  status;
+    yajl_status     status;
+    const uint8_t  *bad;
 
     if (n == 0) {
         return SCC_OK;
+    }
+
+    bad = scc_json_bad_blank(p, n);
+
+    if (bad) {
+        n = (size_t) (bad - p);
     }
 
     j->piece = p;
@@ -401,7 +409,28 @@ scc_json_push(scc_json_t *j, const uint8_t *p, size_t n)
 
     j->piece = NULL;
 
+    if (bad) {
+        return scc_json_refuse(j, "a vertical tab or form feed is no blank");
+    }
+
     return SCC_OK;
+}
+
+
+/*
+ * The first byte that yajl takes for a blank, but RFC 8259 and PostgreSQL
+ * do not.  It is not in a string: yajl refuses control characters there.
+ */
+
+static const uint8_t *
+scc_json_bad_blank(const uint8_t *p, size_t n)
+{
+    const uint8_t  *bad, *other;
+
+    bad = memchr(p, '\v', n);
+    other = memchr(p, '\f', bad ? (size_t) (bad - p) : n);
+
+    return other ? other : bad;
 }
 
 

@@ -21,6 +21,8 @@
  *   cells/16/{x0}-{x1}/{y0}-{y1}.json  SCC_ROUTE_CELLS
  *   tiles.json                       SCC_ROUTE_TILEJSON
  *   tiles/{z}/{x}/{y}.json           SCC_ROUTE_TILE      z 13..16
+ *   contributions                    SCC_ROUTE_CONTRIBUTIONS
+ *   contributions/{id}               SCC_ROUTE_CONTRIBUTION  a UUID
  *
  * Anything else is SCC_ROUTE_NONE (404).
  */
@@ -32,6 +34,8 @@ typedef enum {
     SCC_ROUTE_CELLS,
     SCC_ROUTE_TILEJSON,
     SCC_ROUTE_TILE,
+    SCC_ROUTE_CONTRIBUTIONS,
+    SCC_ROUTE_CONTRIBUTION,
 } scc_route_t;
 
 
@@ -63,6 +67,7 @@ typedef struct {
     uint32_t        x;
     uint32_t        y;
     scc_str_t       id;             /* PLACE */
+    uint8_t         event[16];      /* CONTRIBUTION */
     scc_filter_t    filter;         /* PLACES */
     scc_cursor_t    cursor;
     uint32_t        limit;

@@ -4,6 +4,7 @@
  */
 
 
+#include "scc_contribution.h"
 #include "scc_query.h"
 
 #include <stdio.h>
@@ -18,6 +19,8 @@ static scc_rc_t scc_route_place(scc_query_t *q, scc_str_t id,
 static scc_rc_t scc_route_cells(scc_query_t *q, const scc_query_conf_t *conf,
     scc_str_t rest, scc_err_t *err);
 static scc_rc_t scc_route_tile(scc_query_t *q, scc_str_t rest,
+    scc_err_t *err);
+static scc_rc_t scc_route_contribution(scc_query_t *q, scc_str_t id,
     scc_err_t *err);
 static bool scc_route_prefix(scc_str_t *path, const char *prefix);
 static bool scc_route_digits(scc_str_t *path, scc_str_t *digits);
@@ -37,6 +40,7 @@ scc_query_path(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t path,
     static const scc_str_t  none = scc_null_string;
     static const scc_str_t  places = scc_string("places");
     static const scc_str_t  tilejson = scc_string("tiles.json");
+    static const scc_str_t  contributions = scc_string("contributions");
 
     /* not store[]: it is large, and every byte is written before it is read */
 
@@ -60,6 +64,11 @@ scc_query_path(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t path,
         return SCC_OK;
     }
 
+    if (scc_str_eq(path, contributions)) {
+        q->route = SCC_ROUTE_CONTRIBUTIONS;
+        return SCC_OK;
+    }
+
     rest = path;
 
     if (scc_route_prefix(&rest, "places/")) {
@@ -72,6 +81,10 @@ scc_query_path(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t path,
 
     if (scc_route_prefix(&rest, "tiles/")) {
         return scc_route_tile(q, rest, err);
+    }
+
+    if (scc_route_prefix(&rest, "contributions/")) {
+        return scc_route_contribution(q, rest, err);
     }
 
     scc_err_set(err, none, "there is no such address");
@@ -268,6 +281,20 @@ scc_route_tile(scc_query_t *q, scc_str_t rest, scc_err_t *err)
 zoom:
 
     return scc_route_error(err, "z", "must be 13..16");
+}
+
+
+static scc_rc_t
+scc_route_contribution(scc_query_t *q, scc_str_t id, scc_err_t *err)
+{
+    q->route = SCC_ROUTE_CONTRIBUTION;
+
+    if (scc_uuid_parse(id, q->event) != SCC_OK) {
+        return scc_route_error(err, "id", "must be a UUID of 36 characters, "
+                               "as in the answer to the contribution");
+    }
+
+    return SCC_OK;
 }
 
 

@@ -59,6 +59,9 @@ static const scc_ctl_cmd_t  *scc_ctl_commands[] = {
     &scc_ctl_migrate_cmd,
     &scc_ctl_import_cmd,
     &scc_ctl_sample_cmd,
+    &scc_ctl_journal_cmd,
+    &scc_ctl_rebuild_cmd,
+    &scc_ctl_dead_cmd,
     &scc_ctl_version_cmd,
     &scc_ctl_help_cmd,
     NULL
@@ -479,16 +482,17 @@ scc_ctl_print_usage(FILE *f)
           "commands:\n", f);
 
     for (i = 0; scc_ctl_commands[i] != NULL; i++) {
-        fprintf(f, "  %-9s  %s\n", scc_ctl_commands[i]->name,
+        fprintf(f, "  %-11s  %s\n", scc_ctl_commands[i]->name,
                 scc_ctl_commands[i]->summary);
     }
 
     fputs("\n"
           "environment:\n"
-          "  SCC_PG     PostgreSQL connection string or URI, the default of "
+          "  SCC_PG       PostgreSQL connection string or URI, the default of "
           "--pg;\n"
-          "             keep passwords out of it: use a password file "
+          "               keep passwords out of it: use a password file "
           "(PGPASSFILE)\n"
+          "  SCC_JOURNAL  the store's journal, the default of --journal\n"
           "\n"
           "exit codes:\n"
           "  0  done\n"

@@ -86,6 +86,9 @@ extern const scc_ctl_cmd_t  scc_ctl_init_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_migrate_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_import_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_sample_cmd;
+extern const scc_ctl_cmd_t  scc_ctl_journal_cmd;
+extern const scc_ctl_cmd_t  scc_ctl_rebuild_cmd;
+extern const scc_ctl_cmd_t  scc_ctl_dead_cmd;
 
 
 /* "sccctl: ..." and a newline on stderr; the message names the thing, the

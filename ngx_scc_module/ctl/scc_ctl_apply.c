@@ -9,11 +9,11 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/evp.h>
-
+#include "scc_contribution.h"
 #include "scc_ctl_apply.h"
-#include "scc_ctl_batch.h"
+#include "scc_ctl_dead.h"
 #include "scc_ctl_progress.h"
+#include "scc_ctl_store.h"
 
 
 #define SCC_CTL_RETRY_FIRST   100           /* ms */
@@ -28,48 +28,49 @@ typedef enum {
 } scc_ctl_outcome_t;
 
 
+typedef struct {
+    uint64_t                start;
+    unsigned                pause;          /* ms, the next; 0: none yet */
+} scc_ctl_retry_t;
+
+
 struct scc_ctl_apply_s {
     scc_ctl_apply_conf_t    conf;
     scc_ctl_apply_stats_t   stats;
     PGconn                 *pg;
     uint8_t                 store[16];
-    EVP_MD_CTX             *md;
-    EVP_MD                 *sha256;
-    uint64_t                hlc;
     scc_ctl_batch_t         batch[2];
     unsigned                current;
     bool                    in_flight;      /* the other one */
     scc_ctl_params_t        params;
+    char                   *mismatched;     /* "{1,5}", of the last answer */
     char                    message[1024];
     char                    detail[256];
     char                    sqlstate[8];
 };
 
 
-static int scc_ctl_apply_start(scc_ctl_apply_t *a);
-static int scc_ctl_apply_connect(scc_ctl_apply_t *a, bool again);
-static int scc_ctl_apply_identity(scc_ctl_apply_t *a, bool again);
-static int scc_ctl_apply_role(scc_ctl_apply_t *a);
-static int scc_ctl_apply_event(scc_ctl_apply_t *a, scc_ctl_batch_t *b,
-    const scc_import_row_t *row, const scc_import_body_t *body);
-static int scc_ctl_apply_event_id(scc_ctl_apply_t *a, uint8_t id[16],
-    scc_str_t contributor, const scc_import_body_t *body);
+static int scc_ctl_apply_again(scc_ctl_apply_t *a);
 static int scc_ctl_apply_pass_on(scc_ctl_apply_t *a);
 static int scc_ctl_apply_settle(scc_ctl_apply_t *a);
 static int scc_ctl_apply_range(scc_ctl_apply_t *a, scc_ctl_batch_t *b,
     size_t from, size_t to, scc_ctl_outcome_t outcome);
-static size_t scc_ctl_apply_culprit(scc_ctl_apply_t *a, scc_ctl_batch_t *b,
-    size_t from, size_t to);
+static const scc_ctl_event_t *scc_ctl_apply_culprit(scc_ctl_apply_t *a,
+    scc_ctl_batch_t *b, size_t from, size_t to, size_t *row);
 static int scc_ctl_apply_refuse(scc_ctl_apply_t *a, scc_ctl_batch_t *b,
-    size_t i);
+    size_t row, const scc_ctl_event_t *culprit);
+static int scc_ctl_apply_taken(scc_ctl_apply_t *a, scc_ctl_batch_t *b,
+    size_t from, size_t to);
 static scc_ctl_outcome_t scc_ctl_apply_retry(scc_ctl_apply_t *a,
     scc_ctl_batch_t *b, size_t from, size_t to);
+static bool scc_ctl_apply_pause(scc_ctl_apply_t *a, scc_ctl_retry_t *r);
 static int scc_ctl_apply_send(scc_ctl_apply_t *a, scc_ctl_batch_t *b,
     size_t from, size_t to);
 static scc_ctl_outcome_t scc_ctl_apply_wait(scc_ctl_apply_t *a,
     scc_ctl_batch_t *b, size_t from, size_t to);
 static bool scc_ctl_apply_result(scc_ctl_apply_t *a, const PGresult *res,
     uint64_t n[2]);
+static void scc_ctl_apply_fault(scc_ctl_apply_t *a, const PGresult *res);
 static scc_ctl_outcome_t scc_ctl_apply_judge(scc_ctl_apply_t *a);
 static void scc_ctl_sleep(unsigned ms);
 
@@ -77,6 +78,7 @@ static void scc_ctl_sleep(unsigned ms);
 scc_ctl_apply_t *
 scc_ctl_apply_create(const scc_ctl_apply_conf_t *conf)
 {
+    unsigned          i;
     scc_ctl_apply_t  *a;
 
     a = calloc(1, sizeof(scc_ctl_apply_t));
@@ -88,7 +90,19 @@ scc_ctl_apply_create(const scc_ctl_apply_conf_t *conf)
 
     a->conf = *conf;
 
-    if (scc_ctl_apply_start(a) != 0 || scc_ctl_apply_connect(a, false) != 0) {
+    scc_ctl_params_init(&a->params);
+
+    for (i = 0; i < 2; i++) {
+        if (scc_ctl_batch_init(&a->batch[i], a->conf.batch) != 0) {
+            scc_ctl_error("out of memory");
+            scc_ctl_apply_free(a);
+            return NULL;
+        }
+    }
+
+    a->pg = scc_ctl_store_connect(a->conf.conninfo, false, a->store);
+
+    if (a->pg == NULL) {
         scc_ctl_apply_free(a);
         return NULL;
     }
@@ -113,32 +127,31 @@ scc_ctl_apply_free(scc_ctl_apply_t *a)
     }
 
     scc_ctl_params_free(&a->params);
-    EVP_MD_CTX_free(a->md);
-    EVP_MD_free(a->sha256);
+    free(a->mismatched);
     free(a);
 }
 
 
-int
-scc_ctl_apply_row(scc_ctl_apply_t *a, const scc_import_row_t *row)
+const uint8_t *
+scc_ctl_apply_store(const scc_ctl_apply_t *a)
 {
-    unsigned          i;
-    scc_ctl_row_t    *r;
+    return a->store;
+}
+
+
+scc_ctl_batch_t *
+scc_ctl_apply_batch(scc_ctl_apply_t *a)
+{
+    return &a->batch[a->current];
+}
+
+
+int
+scc_ctl_apply_added(scc_ctl_apply_t *a)
+{
     scc_ctl_batch_t  *b;
 
     b = &a->batch[a->current];
-
-    r = &b->rows[b->n_rows++];
-    r->line = row->line;
-    r->id = scc_ctl_batch_text(b, row->id);
-    r->first = b->n_events;
-    r->n = row->n;
-
-    for (i = 0; i < row->n; i++) {
-        if (scc_ctl_apply_event(a, b, row, &row->body[i]) != 0) {
-            return -1;
-        }
-    }
 
     if (b->text.error) {
         scc_ctl_error("out of memory");
@@ -167,219 +180,58 @@ scc_ctl_apply_stats(const scc_ctl_apply_t *a)
 }
 
 
-static int
-scc_ctl_apply_start(scc_ctl_apply_t *a)
+PGresult *
+scc_ctl_apply_ask(scc_ctl_apply_t *a, const scc_ctl_ask_t *ask)
 {
-    unsigned  i;
+    PGresult           *res;
+    scc_ctl_retry_t     retry;
+    scc_ctl_outcome_t   outcome;
 
-    scc_ctl_params_init(&a->params);
+    memset(&retry, 0, sizeof(scc_ctl_retry_t));
 
-    for (i = 0; i < 2; i++) {
-        if (scc_ctl_batch_init(&a->batch[i], a->conf.batch) != 0) {
-            scc_ctl_error("out of memory");
-            return -1;
+    do {
+        res = PQexecParams(a->pg, ask->text, ask->n, ask->types, ask->values,
+                           ask->lengths, ask->formats, 0);
+
+        if (PQresultStatus(res) == PGRES_TUPLES_OK) {
+            return res;
         }
-    }
 
-    a->md = EVP_MD_CTX_new();
-    a->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+        scc_ctl_apply_fault(a, res);
+        PQclear(res);
 
-    if (a->md == NULL || a->sha256 == NULL) {
-        scc_ctl_error("libcrypto has no SHA-256; is its configuration or "
-                      "FIPS module broken?");
-        return -1;
-    }
+        outcome = scc_ctl_apply_judge(a);
 
-    return 0;
+    } while (outcome == SCC_CTL_PASSING && scc_ctl_apply_pause(a, &retry));
+
+    scc_ctl_error("%s: %s%s%s%s", ask->what, a->message,
+                  a->sqlstate[0] != '\0' ? " [" : "", a->sqlstate,
+                  a->sqlstate[0] != '\0' ? "]" : "");
+
+    return NULL;
 }
 
 
-/* "again": after a loss; then nothing is said and the store must be the
-   one the import began with. */
+/* After a loss: nothing is said, and the store must be the one it was. */
 
 static int
-scc_ctl_apply_connect(scc_ctl_apply_t *a, bool again)
+scc_ctl_apply_again(scc_ctl_apply_t *a)
 {
+    uint8_t  store[16];
+
     PQfinish(a->pg);
 
-    a->pg = scc_ctl_pg_connect(a->conf.conninfo, again);
+    a->pg = scc_ctl_store_connect(a->conf.conninfo, true, store);
 
     if (a->pg == NULL) {
         return -1;
     }
 
-    if (scc_ctl_apply_identity(a, again) != 0
-        || scc_ctl_apply_role(a) != 0)
-    {
-        PQfinish(a->pg);
-        a->pg = NULL;
-        return -1;
-    }
-
-    return 0;
-}
-
-
-static int
-scc_ctl_apply_identity(scc_ctl_apply_t *a, bool again)
-{
-    int64_t           version;
-    PGresult         *res;
-    scc_ctl_store_t   store;
-
-    if (scc_ctl_pg_store(a->pg, &store) != 0) {
-        return -1;
-    }
-
-    if (store != SCC_CTL_STORE_OURS) {
-        scc_ctl_error("this database has no store of this program; run "
-                      "\"sccctl init\" first, or check SCC_PG");
-        return -1;
-    }
-
-    if (scc_ctl_pg_number(a->pg, "reading scc.migration",
-                          "SELECT coalesce(max(version), 0)"
-                          " FROM scc.migration", &version)
-        != 0)
-    {
-        return -1;
-    }
-
-    if (version < (int64_t) scc_ctl_sql_n) {
-        scc_ctl_error("the store's schema is older than this program; run "
-                      "\"sccctl migrate\" first");
-        return -1;
-    }
-
-    res = PQexecParams(a->pg, "SELECT uuid_send(store_uuid)"
-                       " FROM scc.identity", 0, NULL, NULL, NULL, NULL, 1);
-
-    if (PQresultStatus(res) != PGRES_TUPLES_OK) {
-        scc_ctl_error("reading the store's identity: %s",
-                      scc_ctl_pg_message(a->pg, res));
-        PQclear(res);
-        return -1;
-    }
-
-    if (PQntuples(res) != 1 || PQgetlength(res, 0, 0) != 16) {
-        scc_ctl_error("the store has no identity; run \"sccctl init\"");
-        PQclear(res);
-        return -1;
-    }
-
-    if (again && memcmp(a->store, PQgetvalue(res, 0, 0), 16) != 0) {
-        scc_ctl_error("another store answers now than the one the import "
-                      "began with; nothing more is written");
-        PQclear(res);
+    if (memcmp(a->store, store, 16) != 0) {
+        scc_ctl_error("another store answers now than the one this began "
+                      "with; nothing more is written");
         exit(SCC_CTL_FAILED);
     }
-
-    memcpy(a->store, PQgetvalue(res, 0, 0), 16);
-    PQclear(res);
-
-    return 0;
-}
-
-
-/* Least privilege: an owner or superuser imports as scc_app. */
-
-static int
-scc_ctl_apply_role(scc_ctl_apply_t *a)
-{
-    int64_t  may;
-
-    if (scc_ctl_pg_number(a->pg, "looking for role scc_app",
-                          PQserverVersion(a->pg) >= 160000
-                          ? "SELECT coalesce((SELECT"
-                            " pg_has_role(oid, 'SET')::int FROM pg_roles"
-                            " WHERE rolname = 'scc_app'), 0)"
-                          : "SELECT coalesce((SELECT"
-                            " pg_has_role(oid, 'MEMBER')::int FROM pg_roles"
-                            " WHERE rolname = 'scc_app'), 0)", &may)
-        != 0)
-    {
-        return -1;
-    }
-
-    if (!may) {
-        return 0;
-    }
-
-    return scc_ctl_pg_do(a->pg, "becoming scc_app", "SET ROLE scc_app");
-}
-
-
-static int
-scc_ctl_apply_event(scc_ctl_apply_t *a, scc_ctl_batch_t *b,
-    const scc_import_row_t *row, const scc_import_body_t *body)
-{
-    uint64_t          now;
-    scc_str_t         id, name;
-    struct timespec   ts;
-    scc_ctl_event_t  *ev;
-
-    id = a->conf.contributor_id;
-    name = a->conf.contributor_name;
-
-    if (row->contributor_id.len > 0
-        && (body->kind == SCC_IMPORT_PLACE_ACCESSIBILITY
-            || body->kind == SCC_IMPORT_BUILDING_ACCESSIBILITY))
-    {
-        id = row->contributor_id;
-        name = row->contributor_name;
-    }
-
-    ev = &b->events[b->n_events++];
-
-    if (scc_ctl_apply_event_id(a, ev->id, id, body) != 0) {
-        return -1;
-    }
-
-    /* A hybrid logical clock: milliseconds and a counter, never back. */
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    now = ((uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000)
-          << 16;
-
-    a->hlc = (now > a->hlc) ? now : a->hlc + 1;
-
-    ev->hlc = a->hlc;
-    ev->kind = body->kind;
-    ev->kind_name = scc_ctl_batch_text(b, body->kind_name);
-    ev->contributor_id = scc_ctl_batch_text(b, id);
-    ev->contributor_name = scc_ctl_batch_text(b, name);
-    ev->body = scc_ctl_batch_text(b, body->body);
-
-    return 0;
-}
-
-
-static int
-scc_ctl_apply_event_id(scc_ctl_apply_t *a, uint8_t id[16],
-    scc_str_t contributor, const scc_import_body_t *body)
-{
-    uint8_t  digest[32];
-
-    if (EVP_DigestInit_ex(a->md, a->sha256, NULL) != 1
-        || EVP_DigestUpdate(a->md, a->store, 16) != 1
-        || EVP_DigestUpdate(a->md, contributor.data, contributor.len) != 1
-        || EVP_DigestUpdate(a->md, "", 1) != 1
-        || EVP_DigestUpdate(a->md, body->kind_name.data,
-                            body->kind_name.len) != 1
-        || EVP_DigestUpdate(a->md, "", 1) != 1
-        || EVP_DigestUpdate(a->md, body->target.data, body->target.len) != 1
-        || EVP_DigestUpdate(a->md, "", 1) != 1
-        || EVP_DigestUpdate(a->md, body->body.data, body->body.len) != 1
-        || EVP_DigestFinal_ex(a->md, digest, NULL) != 1)
-    {
-        scc_ctl_error("libcrypto cannot compute SHA-256");
-        return -1;
-    }
-
-    memcpy(id, digest, 16);
-
-    id[6] = (uint8_t) ((id[6] & 0x0f) | 0x80);      /* UUID version 8 */
-    id[8] = (uint8_t) ((id[8] & 0x3f) | 0x80);      /* its variant */
 
     return 0;
 }
@@ -400,6 +252,10 @@ scc_ctl_apply_pass_on(scc_ctl_apply_t *a)
 
     if (b->n_rows == 0) {
         return 0;
+    }
+
+    if (a->conf.before != NULL && a->conf.before(a->conf.ctx, b) != 0) {
+        return -1;
     }
 
     /* A failure to send shows when its outcome is asked for. */
@@ -446,29 +302,34 @@ static int
 scc_ctl_apply_range(scc_ctl_apply_t *a, scc_ctl_batch_t *b, size_t from,
     size_t to, scc_ctl_outcome_t outcome)
 {
-    size_t  i, n, bad, half, edge[3][2];
+    size_t                  i, n, bad, half, edge[3][2];
+    const scc_ctl_event_t  *culprit;
 
     if (outcome == SCC_CTL_PASSING) {
         outcome = scc_ctl_apply_retry(a, b, from, to);
     }
 
     if (outcome == SCC_CTL_TAKEN) {
-        return 0;
+        return scc_ctl_apply_taken(a, b, from, to);
     }
 
     if (outcome != SCC_CTL_REFUSED) {
-        scc_ctl_error("the store does not take the import: %s%s%s%s",
+        scc_ctl_error("the store does not take the events: %s%s%s%s",
                       a->message, a->sqlstate[0] != '\0' ? " [" : "",
                       a->sqlstate, a->sqlstate[0] != '\0' ? "]" : "");
         return -1;
     }
 
-    bad = (to - from == 1) ? from : scc_ctl_apply_culprit(a, b, from, to);
+    culprit = scc_ctl_apply_culprit(a, b, from, to, &bad);
+
+    if (to - from == 1) {
+        bad = from;
+    }
 
     n = 0;
 
     if (bad < to) {
-        if (scc_ctl_apply_refuse(a, b, bad) != 0) {
+        if (scc_ctl_apply_refuse(a, b, bad, culprit) != 0) {
             return -1;
         }
 
@@ -506,44 +367,49 @@ scc_ctl_apply_range(scc_ctl_apply_t *a, scc_ctl_batch_t *b, size_t from,
 }
 
 
-/* The row of the event named in the server's detail; "to" if there is none. */
+/* The event named in the server's detail, and its row; NULL and "to" if
+   there is none. */
 
-static size_t
+static const scc_ctl_event_t *
 scc_ctl_apply_culprit(scc_ctl_apply_t *a, scc_ctl_batch_t *b, size_t from,
-    size_t to)
+    size_t to, size_t *row)
 {
-    char                    text[37];
-    size_t                  i, j;
-    const uint8_t          *id;
+    size_t                  j;
+    uint8_t                 id[16];
+    scc_str_t               text;
     const scc_ctl_event_t  *ev;
 
-    for (i = from; i < to; i++) {
-        for (j = 0; j < b->rows[i].n; j++) {
+    text.data = (const uint8_t *) a->detail;
+    text.len = strlen(a->detail);
 
-            ev = &b->events[b->rows[i].first + j];
-            id = ev->id;
+    if (scc_uuid_parse(text, id) == SCC_OK) {
 
-            snprintf(text, sizeof(text), "%02x%02x%02x%02x-%02x%02x-"
-                     "%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", id[0],
-                     id[1], id[2], id[3], id[4], id[5], id[6], id[7], id[8],
-                     id[9], id[10], id[11], id[12], id[13], id[14], id[15]);
+        for (*row = from; *row < to; (*row)++) {
+            for (j = 0; j < b->rows[*row].n; j++) {
 
-            if (strcmp(text, a->detail) == 0) {
-                return i;
+                ev = &b->events[b->rows[*row].first + j];
+
+                if (memcmp(ev->id, id, 16) == 0) {
+                    return ev;
+                }
             }
         }
     }
 
-    return to;
+    *row = to;
+
+    return NULL;
 }
 
 
 static int
-scc_ctl_apply_refuse(scc_ctl_apply_t *a, scc_ctl_batch_t *b, size_t i)
+scc_ctl_apply_refuse(scc_ctl_apply_t *a, scc_ctl_batch_t *b, size_t row,
+    const scc_ctl_event_t *culprit)
 {
+    char         sqlstate[sizeof(a->sqlstate)], message[sizeof(a->message)];
     const char  *text;
 
-    /* "event UUID: ..." says nothing to the reader of a file. */
+    /* "event UUID: ..." says nothing to the reader of a file */
 
     text = a->message;
 
@@ -553,10 +419,58 @@ scc_ctl_apply_refuse(scc_ctl_apply_t *a, scc_ctl_batch_t *b, size_t i)
         text += 6 + 36 + 2;
     }
 
+    /* copied: the handler may ask the store for something */
+
+    snprintf(message, sizeof(message), "%s", text);
+    snprintf(sqlstate, sizeof(sqlstate), "%s", a->sqlstate);
+
     a->stats.refused++;
 
-    return a->conf.refused(a->conf.ctx, b->rows[i].line,
-                           scc_ctl_batch_str(b, b->rows[i].id), text);
+    return a->conf.refused(a->conf.ctx, b, &b->rows[row], culprit, sqlstate,
+                           message);
+}
+
+
+static int
+scc_ctl_apply_taken(scc_ctl_apply_t *a, scc_ctl_batch_t *b, size_t from,
+    size_t to)
+{
+    int               rc;
+    char             *p, *end, *mismatched;
+    size_t            i, n;
+    unsigned long     at;
+    scc_ctl_event_t  *ev;
+
+    n = scc_ctl_batch_events(b, from, to, &ev);
+
+    mismatched = a->mismatched;
+    a->mismatched = NULL;
+    rc = 0;
+
+    for (p = mismatched; p != NULL && rc == 0; p = end) {
+
+        at = (*p == '{' || *p == ',') ? strtoul(p + 1, &end, 10) : 0;
+
+        if (at < 1 || at > n) {
+            break;
+        }
+
+        a->stats.mismatched++;
+
+        if (a->conf.mismatch != NULL) {
+            rc = a->conf.mismatch(a->conf.ctx, b, &ev[at - 1]);
+        }
+    }
+
+    free(mismatched);
+
+    for (i = 0; i < n && rc == 0; i++) {
+        if (ev[i].letter != 0) {
+            rc = scc_ctl_dead_resolve(a, ev[i].letter, ev[i].sha256);
+        }
+    }
+
+    return rc;
 }
 
 
@@ -564,33 +478,14 @@ static scc_ctl_outcome_t
 scc_ctl_apply_retry(scc_ctl_apply_t *a, scc_ctl_batch_t *b, size_t from,
     size_t to)
 {
-    unsigned           pause;
-    uint64_t           start;
+    scc_ctl_retry_t    retry;
     scc_ctl_outcome_t  outcome;
 
-    start = scc_ctl_now();
-    pause = SCC_CTL_RETRY_FIRST;
-    outcome = SCC_CTL_PASSING;
+    memset(&retry, 0, sizeof(scc_ctl_retry_t));
 
-    while (outcome == SCC_CTL_PASSING
-           && scc_ctl_now() - start < SCC_CTL_RETRY_LIMIT)
-    {
-        scc_ctl_error("the server could not take a batch now (%s); trying "
-                      "again in %u.%u s", a->message, pause / 1000,
-                      pause / 100 % 10);
-
-        scc_ctl_sleep(pause);
-
-        pause = (pause * 2 > SCC_CTL_RETRY_MAX) ? SCC_CTL_RETRY_MAX
-                                                : pause * 2;
-        a->stats.retries++;
-
-        if (PQstatus(a->pg) != CONNECTION_OK
-            && scc_ctl_apply_connect(a, true) != 0)
-        {
-            snprintf(a->message, sizeof(a->message), "no connection to "
-                     "PostgreSQL");
-            continue;
+    do {
+        if (!scc_ctl_apply_pause(a, &retry)) {
+            return SCC_CTL_PASSING;
         }
 
         if (scc_ctl_apply_send(a, b, from, to) != 0) {
@@ -598,9 +493,45 @@ scc_ctl_apply_retry(scc_ctl_apply_t *a, scc_ctl_batch_t *b, size_t from,
         }
 
         outcome = scc_ctl_apply_wait(a, b, from, to);
-    }
+
+    } while (outcome == SCC_CTL_PASSING);
 
     return outcome;
+}
+
+
+/* Waits, until there is a connection too; false when it was long enough. */
+
+static bool
+scc_ctl_apply_pause(scc_ctl_apply_t *a, scc_ctl_retry_t *r)
+{
+    if (r->pause == 0) {
+        r->start = scc_ctl_now();
+        r->pause = SCC_CTL_RETRY_FIRST;
+    }
+
+    while (scc_ctl_now() - r->start < SCC_CTL_RETRY_LIMIT) {
+
+        scc_ctl_error("the server could not take a batch now (%s); trying "
+                      "again in %u.%u s", a->message, r->pause / 1000,
+                      r->pause / 100 % 10);
+
+        scc_ctl_sleep(r->pause);
+
+        r->pause = (r->pause * 2 > SCC_CTL_RETRY_MAX) ? SCC_CTL_RETRY_MAX
+                                                      : r->pause * 2;
+        a->stats.retries++;
+
+        if (PQstatus(a->pg) == CONNECTION_OK || scc_ctl_apply_again(a) == 0)
+        {
+            return true;
+        }
+
+        snprintf(a->message, sizeof(a->message), "no connection to "
+                 "PostgreSQL");
+    }
+
+    return false;
 }
 
 
@@ -635,18 +566,21 @@ static scc_ctl_outcome_t
 scc_ctl_apply_wait(scc_ctl_apply_t *a, scc_ctl_batch_t *b, size_t from,
     size_t to)
 {
-    bool                    ok, synced;
-    size_t                  i, count;
-    unsigned                nulls;
-    uint64_t                n[2];
-    PGresult               *res;
-    ExecStatusType          status;
-    scc_ctl_outcome_t       outcome;
-    const scc_ctl_event_t  *ev;
+    bool                ok, synced;
+    size_t              i, count;
+    unsigned            nulls;
+    uint64_t            n[2];
+    PGresult           *res;
+    ExecStatusType      status;
+    scc_ctl_event_t    *ev;
+    scc_ctl_outcome_t   outcome;
 
     a->message[0] = '\0';
     a->detail[0] = '\0';
     a->sqlstate[0] = '\0';
+
+    free(a->mismatched);
+    a->mismatched = NULL;
 
     ok = true;
     synced = false;
@@ -716,16 +650,19 @@ scc_ctl_apply_wait(scc_ctl_apply_t *a, scc_ctl_batch_t *b, size_t from,
 static bool
 scc_ctl_apply_result(scc_ctl_apply_t *a, const PGresult *res, uint64_t n[2])
 {
-    const char      *detail;
-    ExecStatusType   status;
+    ExecStatusType  status;
 
     status = PQresultStatus(res);
 
     if (status == PGRES_TUPLES_OK && PQntuples(res) == 1
-        && PQnfields(res) == 2)
+        && PQnfields(res) == 3)
     {
         n[0] = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
         n[1] = strtoull(PQgetvalue(res, 0, 1), NULL, 10);
+
+        free(a->mismatched);
+        a->mismatched = strdup(PQgetvalue(res, 0, 2));
+
         return true;
     }
 
@@ -737,6 +674,17 @@ scc_ctl_apply_result(scc_ctl_apply_t *a, const PGresult *res, uint64_t n[2])
         return true;
     }
 
+    scc_ctl_apply_fault(a, res);
+
+    return false;
+}
+
+
+static void
+scc_ctl_apply_fault(scc_ctl_apply_t *a, const PGresult *res)
+{
+    const char  *detail;
+
     detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
 
     snprintf(a->sqlstate, sizeof(a->sqlstate), "%s",
@@ -745,8 +693,6 @@ scc_ctl_apply_result(scc_ctl_apply_t *a, const PGresult *res, uint64_t n[2])
              scc_ctl_pg_message(a->pg, res));
     snprintf(a->detail, sizeof(a->detail), "%s",
              detail != NULL ? detail : "");
-
-    return false;
 }
 
 

@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "scc_ctl_batch.h"
 
@@ -17,6 +16,7 @@
 
 /* Fixed oids of PostgreSQL's catalogue. */
 
+#define SCC_CTL_OID_BYTEA     17
 #define SCC_CTL_OID_INT8      20
 #define SCC_CTL_OID_TEXT      25
 #define SCC_CTL_OID_TEXTS     1009
@@ -24,13 +24,15 @@
 #define SCC_CTL_OID_TIME      1184
 #define SCC_CTL_OID_TIMES     1185
 #define SCC_CTL_OID_UUID      2950
-#define SCC_CTL_OID_UUIDS     2951
 
 
+static scc_ctl_slice_t scc_ctl_batch_text(scc_ctl_batch_t *b, scc_str_t s);
 static void scc_ctl_params_head(scc_buf_t *p, uint32_t type, size_t n,
     bool nulls);
 static void scc_ctl_params_text(scc_buf_t *p, const scc_ctl_batch_t *b,
     scc_ctl_slice_t s);
+static void scc_ctl_params_name(scc_buf_t *p, scc_str_t s);
+static void scc_ctl_params_time(scc_buf_t *p, uint64_t ns);
 static void scc_ctl_params_null(scc_buf_t *p);
 static void scc_ctl_params_be32(scc_buf_t *p, uint32_t n);
 static void scc_ctl_params_be64(scc_buf_t *p, uint64_t n);
@@ -45,7 +47,7 @@ scc_ctl_batch_init(scc_ctl_batch_t *b, size_t max)
 
     b->max = max;
     b->rows = calloc(max, sizeof(scc_ctl_row_t));
-    b->events = calloc(max + SCC_IMPORT_BODIES, sizeof(scc_ctl_event_t));
+    b->events = calloc(max + SCC_CTL_ROW_EVENTS, sizeof(scc_ctl_event_t));
 
     return (b->rows != NULL && b->events != NULL) ? 0 : -1;
 }
@@ -77,14 +79,53 @@ scc_ctl_batch_full(const scc_ctl_batch_t *b)
 }
 
 
-scc_ctl_slice_t
-scc_ctl_batch_text(scc_ctl_batch_t *b, scc_str_t s)
+scc_ctl_row_t *
+scc_ctl_batch_row(scc_ctl_batch_t *b, uint64_t line, scc_str_t id)
 {
-    scc_ctl_slice_t  slice = { b->text.used, s.len };
+    scc_ctl_row_t  *row;
 
-    scc_buf_str(&b->text, s);
+    row = &b->rows[b->n_rows++];
 
-    return slice;
+    row->line = line;
+    row->id = scc_ctl_batch_text(b, id);
+    row->first = b->n_events;
+    row->n = 0;
+
+    return row;
+}
+
+
+scc_ctl_event_t *
+scc_ctl_batch_event(scc_ctl_batch_t *b, const scc_record_t *r)
+{
+    scc_ctl_event_t  *ev;
+
+    ev = &b->events[b->n_events++];
+    b->rows[b->n_rows - 1].n++;
+
+    memcpy(ev->id, r->event_id, 16);
+    memcpy(ev->sha256, r->sha256, 32);
+
+    ev->kind = r->kind;
+    ev->hlc = r->hlc;
+    ev->received = r->received;
+    ev->key = scc_ctl_batch_text(b, r->key);
+    ev->target = scc_ctl_batch_text(b, r->target);
+    ev->contributor_id = scc_ctl_batch_text(b, r->contributor_id);
+    ev->contributor_name = scc_ctl_batch_text(b, r->contributor_name);
+    ev->body = scc_ctl_batch_text(b, r->body);
+    ev->journaled = false;
+    ev->letter = 0;
+
+    return ev;
+}
+
+
+void
+scc_ctl_batch_drop(scc_ctl_batch_t *b)
+{
+    b->n_rows--;
+    b->n_events = b->rows[b->n_rows].first;
 }
 
 
@@ -97,9 +138,28 @@ scc_ctl_batch_str(const scc_ctl_batch_t *b, scc_ctl_slice_t s)
 }
 
 
+void
+scc_ctl_batch_record(const scc_ctl_batch_t *b, const scc_ctl_event_t *ev,
+    scc_record_t *r)
+{
+    r->kind = ev->kind;
+    r->hlc = ev->hlc;
+    r->received = ev->received;
+
+    memcpy(r->event_id, ev->id, 16);
+    memcpy(r->sha256, ev->sha256, 32);
+
+    r->key = scc_ctl_batch_str(b, ev->key);
+    r->target = scc_ctl_batch_str(b, ev->target);
+    r->contributor_id = scc_ctl_batch_str(b, ev->contributor_id);
+    r->contributor_name = scc_ctl_batch_str(b, ev->contributor_name);
+    r->body = scc_ctl_batch_str(b, ev->body);
+}
+
+
 size_t
 scc_ctl_batch_events(const scc_ctl_batch_t *b, size_t from, size_t to,
-    const scc_ctl_event_t **first)
+    scc_ctl_event_t **first)
 {
     *first = b->events + b->rows[from].first;
 
@@ -133,11 +193,9 @@ int
 scc_ctl_params_fill(scc_ctl_params_t *ps, const scc_ctl_batch_t *b,
     size_t from, size_t to)
 {
-    size_t                  i, n;
-    uint64_t                now;
-    scc_buf_t              *p;
-    struct timespec         ts;
-    const scc_ctl_event_t  *ev;
+    size_t            i, n;
+    scc_buf_t        *p;
+    scc_ctl_event_t  *ev;
 
     p = ps->p;
 
@@ -145,44 +203,38 @@ scc_ctl_params_fill(scc_ctl_params_t *ps, const scc_ctl_batch_t *b,
         scc_buf_reset(&p[i]);
     }
 
-    clock_gettime(CLOCK_REALTIME, &ts);
-    now = (uint64_t) (ts.tv_sec - SCC_CTL_PG_EPOCH) * 1000000
-          + (uint64_t) ts.tv_nsec / 1000;
-
     n = scc_ctl_batch_events(b, from, to, &ev);
 
-    scc_ctl_params_head(&p[0], SCC_CTL_OID_UUID, n, false);
+    scc_ctl_params_ids(&p[0], ev, n);
+
     scc_ctl_params_head(&p[1], SCC_CTL_OID_INT8, n, false);
     scc_ctl_params_head(&p[2], SCC_CTL_OID_TEXT, n, false);
     scc_ctl_params_head(&p[3], SCC_CTL_OID_TEXT, n, false);
     scc_ctl_params_head(&p[4], SCC_CTL_OID_TEXT, n, true);
     scc_ctl_params_head(&p[5], SCC_CTL_OID_TEXT, n, true);
     scc_ctl_params_head(&p[6], SCC_CTL_OID_TIME, n, false);
+    scc_ctl_params_head(&p[7], SCC_CTL_OID_UUID, n, true);
     scc_ctl_params_head(&p[8], SCC_CTL_OID_TEXT, n, false);
 
     for (i = 0; i < n; i++, ev++) {
 
-        scc_ctl_params_be32(&p[0], 16);
-        scc_buf_mem(&p[0], ev->id, 16);
-
         scc_ctl_params_be32(&p[1], 8);
         scc_ctl_params_be64(&p[1], ev->hlc);
 
-        scc_ctl_params_text(&p[2], b, ev->kind_name);
-        scc_ctl_params_text(&p[3], b, ev->contributor_id);
+        scc_ctl_params_name(&p[2], scc_kind_name(ev->kind));
+        scc_ctl_params_name(&p[3], scc_ctl_batch_str(b, ev->contributor_id));
+        scc_ctl_params_text(&p[4], b, ev->contributor_name);
+        scc_ctl_params_text(&p[5], b, ev->key);
+        scc_ctl_params_time(&p[6], ev->received);
 
-        if (ev->contributor_name.len > 0) {
-            scc_ctl_params_text(&p[4], b, ev->contributor_name);
+        if (ev->journaled) {
+            scc_ctl_params_be32(&p[7], 16);
+            scc_buf_mem(&p[7], ev->segment, 16);
         } else {
-            scc_ctl_params_null(&p[4]);
+            scc_ctl_params_null(&p[7]);
         }
 
-        scc_ctl_params_null(&p[5]);             /* idem_key */
-
-        scc_ctl_params_be32(&p[6], 8);
-        scc_ctl_params_be64(&p[6], now);
-
-        scc_ctl_params_text(&p[8], b, ev->body);
+        scc_ctl_params_name(&p[8], scc_ctl_batch_str(b, ev->body));
     }
 
     for (i = 0; i < SCC_CTL_PARAMS; i++) {
@@ -204,20 +256,58 @@ scc_ctl_params_send(const scc_ctl_params_t *ps, PGconn *pg)
     static const Oid  types[SCC_CTL_PARAMS] = {
         SCC_CTL_OID_UUIDS, SCC_CTL_OID_INT8S, SCC_CTL_OID_TEXTS,
         SCC_CTL_OID_TEXTS, SCC_CTL_OID_TEXTS, SCC_CTL_OID_TEXTS,
-        SCC_CTL_OID_TIMES, SCC_CTL_OID_UUID, SCC_CTL_OID_TEXTS
+        SCC_CTL_OID_TIMES, SCC_CTL_OID_UUIDS, SCC_CTL_OID_TEXTS
     };
 
     for (i = 0; i < SCC_CTL_PARAMS; i++) {
-        values[i] = (ps->p[i].used > 0) ? (const char *) ps->p[i].start
-                                        : NULL;
+        values[i] = (const char *) ps->p[i].start;
         lengths[i] = (int) ps->p[i].used;
         formats[i] = 1;
     }
 
-    return PQsendQueryParams(pg, "SELECT events_new, events_old"
-                             " FROM scc.apply($1, $2, $3, $4, $5, $6, $7,"
-                             " $8, $9)", SCC_CTL_PARAMS, types, values,
+    return PQsendQueryParams(pg, "SELECT events_new, events_old, mismatched"
+                             " FROM scc.contribute($1, $2, $3, $4, $5, $6,"
+                             " $7, $8, $9)", SCC_CTL_PARAMS, types, values,
                              lengths, formats, 0);
+}
+
+
+void
+scc_ctl_params_ids(scc_buf_t *p, const scc_ctl_event_t *ev, size_t n)
+{
+    size_t  i;
+
+    scc_ctl_params_head(p, SCC_CTL_OID_UUID, n, false);
+
+    for (i = 0; i < n; i++) {
+        scc_ctl_params_be32(p, 16);
+        scc_buf_mem(p, ev[i].id, 16);
+    }
+}
+
+
+void
+scc_ctl_params_digests(scc_buf_t *p, const scc_ctl_event_t *ev, size_t n)
+{
+    size_t  i;
+
+    scc_ctl_params_head(p, SCC_CTL_OID_BYTEA, n, false);
+
+    for (i = 0; i < n; i++) {
+        scc_ctl_params_be32(p, 32);
+        scc_buf_mem(p, ev[i].sha256, 32);
+    }
+}
+
+
+static scc_ctl_slice_t
+scc_ctl_batch_text(scc_ctl_batch_t *b, scc_str_t s)
+{
+    scc_ctl_slice_t  slice = { b->text.used, s.len };
+
+    scc_buf_str(&b->text, s);
+
+    return slice;
 }
 
 
@@ -234,12 +324,37 @@ scc_ctl_params_head(scc_buf_t *p, uint32_t type, size_t n, bool nulls)
 }
 
 
+/* NULL if empty. */
+
 static void
 scc_ctl_params_text(scc_buf_t *p, const scc_ctl_batch_t *b,
     scc_ctl_slice_t s)
 {
+    if (s.len > 0) {
+        scc_ctl_params_name(p, scc_ctl_batch_str(b, s));
+    } else {
+        scc_ctl_params_null(p);
+    }
+}
+
+
+static void
+scc_ctl_params_name(scc_buf_t *p, scc_str_t s)
+{
     scc_ctl_params_be32(p, (uint32_t) s.len);
-    scc_buf_str(p, scc_ctl_batch_str(b, s));
+    scc_buf_str(p, s);
+}
+
+
+static void
+scc_ctl_params_time(scc_buf_t *p, uint64_t ns)
+{
+    int64_t  usec;
+
+    usec = (int64_t) (ns / 1000) - (int64_t) SCC_CTL_PG_EPOCH * 1000000;
+
+    scc_ctl_params_be32(p, 8);
+    scc_ctl_params_be64(p, (uint64_t) usec);
 }
 
 

@@ -5,14 +5,13 @@
 
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "scc_ctl_apply.h"
-#include "scc_ctl_pg.h"
+#include "scc_ctl_intake.h"
 #include "scc_ctl_progress.h"
 #include "scc_ctl_reader.h"
 #include "scc_ctl_rejects.h"
-#include "scc_import.h"
 
 
 #define SCC_CTL_BATCH_DEFAULT  5000
@@ -34,7 +33,7 @@ typedef struct {
     const char             *input;      /* the file in hand */
     scc_import_t           *import;
     scc_ctl_reader_t       *reader;
-    scc_ctl_apply_t        *apply;      /* NULL in a dry run */
+    scc_ctl_intake_t       *intake;     /* NULL in a dry run */
     scc_ctl_rejects_t       rejects;
     scc_ctl_progress_t      progress;
     scc_ctl_totals_t        totals;
@@ -45,7 +44,9 @@ typedef struct {
 
 static int scc_ctl_import(const scc_ctl_args_t *args);
 static int scc_ctl_import_conf(scc_ctl_load_t *ld,
-    scc_ctl_apply_conf_t *ac, const scc_ctl_args_t *args);
+    scc_ctl_intake_conf_t *ic, const scc_ctl_args_t *args);
+static int scc_ctl_import_journal(scc_ctl_intake_conf_t *ic,
+    const scc_ctl_args_t *args);
 static int scc_ctl_import_check(scc_ctl_load_t *ld);
 static int scc_ctl_import_file(scc_ctl_load_t *ld, const char *input);
 static int scc_ctl_import_pump(scc_ctl_load_t *ld);
@@ -54,13 +55,15 @@ static scc_import_format_t scc_ctl_import_format(const char *name);
 static scc_rc_t scc_ctl_import_row(void *ctx, const scc_import_row_t *row);
 static int scc_ctl_import_refused(void *ctx, uint64_t line, scc_str_t id,
     const char *message);
-static void scc_ctl_import_totals(const scc_ctl_load_t *ld,
-    const scc_ctl_apply_stats_t *stats);
+static void scc_ctl_import_totals(const scc_ctl_load_t *ld);
+static void scc_ctl_import_rejected(const scc_ctl_load_t *ld);
 static scc_str_t scc_ctl_str(const char *text);
 
 
 enum {
     SCC_CTL_IMPORT_PG = 0,
+    SCC_CTL_IMPORT_JOURNAL,
+    SCC_CTL_IMPORT_NO_JOURNAL,
     SCC_CTL_IMPORT_MAP,
     SCC_CTL_IMPORT_BOUNDS,
     SCC_CTL_IMPORT_FORMAT,
@@ -74,6 +77,10 @@ enum {
 
 static const scc_ctl_opt_t  scc_ctl_import_opts[] = {
     SCC_CTL_PG_OPT,
+    { "journal", "DIR", "the store's journal, in which all is written "
+                        "first\n(default: the environment's SCC_JOURNAL)" },
+    { "no-journal", NULL, "write to the store only, which then cannot be "
+                          "rebuilt" },
     { "map", "FIELD=COL,...", "take a field from a column of another name" },
     { "bounds", "W,S,E,N", "reject places outside of this box" },
     { "format", "FORMAT", "csv or geojson (default: the file's name, else "
@@ -100,41 +107,50 @@ const scc_ctl_cmd_t  scc_ctl_import_cmd = {
     "that cannot be taken are\nwritten to the rejects file with line, "
     "field and reason; the others are imported.\nImporting the same file "
     "again changes nothing, so an interrupted import is\nsimply run "
-    "again.\n",
+    "again.\n\n"
+    "What the store does not have yet is written to the journal first, into "
+    "segments\nof the import's own, so that \"sccctl rebuild\" brings it "
+    "back.  Make a journal with\n\"sccctl journal init DIR\"; only for a "
+    "store to throw away say --no-journal.\n",
     scc_ctl_import_opts, scc_ctl_import
 };
 
 
-static const char *const  scc_ctl_import_kinds[SCC_IMPORT_BODIES] = {
-    "place", "building", "place_accessibility", "building_accessibility"
+/* As rows have them. */
+
+static const scc_kind_t  scc_ctl_import_kinds[SCC_IMPORT_BODIES] = {
+    SCC_KIND_PLACE, SCC_KIND_BUILDING, SCC_KIND_PLACE_ACCESSIBILITY,
+    SCC_KIND_BUILDING_ACCESSIBILITY
 };
 
 
 static int
 scc_ctl_import(const scc_ctl_args_t *args)
 {
-    int                    i, rc;
-    scc_ctl_load_t         ld;
-    scc_ctl_apply_conf_t   ac;
+    int                     i, rc;
+    scc_ctl_load_t          ld;
+    scc_ctl_intake_conf_t   ic;
 
     memset(&ld, 0, sizeof(scc_ctl_load_t));
-    memset(&ac, 0, sizeof(scc_ctl_apply_conf_t));
+    memset(&ic, 0, sizeof(scc_ctl_intake_conf_t));
 
-    rc = scc_ctl_import_conf(&ld, &ac, args);
+    rc = scc_ctl_import_conf(&ld, &ic, args);
     if (rc != SCC_CTL_OK) {
         return rc;
     }
 
     if (args->opt[SCC_CTL_IMPORT_DRY_RUN] == NULL) {
 
-        ac.conninfo = scc_ctl_pg_conninfo("import",
+        ic.conninfo = scc_ctl_pg_conninfo("import",
                                           args->opt[SCC_CTL_IMPORT_PG]);
-        if (ac.conninfo == NULL) {
+        if (ic.conninfo == NULL
+            || scc_ctl_import_journal(&ic, args) != SCC_CTL_OK)
+        {
             return SCC_CTL_USAGE;
         }
 
-        ld.apply = scc_ctl_apply_create(&ac);
-        if (ld.apply == NULL) {
+        ld.intake = scc_ctl_intake_create(&ic);
+        if (ld.intake == NULL) {
             return SCC_CTL_FAILED;
         }
     }
@@ -151,8 +167,7 @@ scc_ctl_import(const scc_ctl_args_t *args)
     scc_ctl_progress_clear(&ld.progress);
 
     if (!ld.quiet && (rc == SCC_CTL_OK || ld.totals.rows > 0)) {
-        scc_ctl_import_totals(&ld, ld.apply != NULL
-                                   ? scc_ctl_apply_stats(ld.apply) : NULL);
+        scc_ctl_import_totals(&ld);
     }
 
     if (rc == SCC_CTL_OK && ld.totals.rejected > 0) {
@@ -160,14 +175,14 @@ scc_ctl_import(const scc_ctl_args_t *args)
     }
 
     scc_ctl_rejects_free(&ld.rejects);
-    scc_ctl_apply_free(ld.apply);
+    scc_ctl_intake_free(ld.intake);
 
     return rc;
 }
 
 
 static int
-scc_ctl_import_conf(scc_ctl_load_t *ld, scc_ctl_apply_conf_t *ac,
+scc_ctl_import_conf(scc_ctl_load_t *ld, scc_ctl_intake_conf_t *ic,
     const scc_ctl_args_t *args)
 {
     uint64_t     batch;
@@ -208,30 +223,65 @@ scc_ctl_import_conf(scc_ctl_load_t *ld, scc_ctl_apply_conf_t *ac,
     }
 
     value = args->opt[SCC_CTL_IMPORT_CONTRIBUTOR];
-    ac->contributor_id = scc_ctl_str(value != NULL ? value : "import");
+    ic->contributor_id = scc_ctl_str(value != NULL ? value : "import");
 
-    if (ac->contributor_id.len == 0 || ac->contributor_id.len > SCC_ID_MAX
-        || !scc_utf8_valid(ac->contributor_id))
+    if (ic->contributor_id.len == 0 || ic->contributor_id.len > SCC_ID_MAX
+        || !scc_utf8_valid(ic->contributor_id))
     {
         return scc_ctl_usage("import", "--contributor: the id must have 1 "
                              "to %d bytes of UTF-8", SCC_ID_MAX);
     }
 
     value = args->opt[SCC_CTL_IMPORT_NAME];
-    ac->contributor_name = scc_ctl_str(value != NULL ? value : "Import");
+    ic->contributor_name = scc_ctl_str(value != NULL ? value : "Import");
 
-    if (ac->contributor_name.len > SCC_NAME_MAX
-        || !scc_utf8_valid(ac->contributor_name))
+    if (ic->contributor_name.len > SCC_NAME_MAX
+        || !scc_utf8_valid(ic->contributor_name))
     {
         return scc_ctl_usage("import", "--name: the display name must have "
                              "at most %d bytes of UTF-8", SCC_NAME_MAX);
     }
 
-    ac->batch = (uint32_t) batch;
-    ac->refused = scc_ctl_import_refused;
-    ac->ctx = ld;
+    ic->batch = (uint32_t) batch;
+    ic->refused = scc_ctl_import_refused;
+    ic->ctx = ld;
 
     return scc_ctl_import_check(ld);
+}
+
+
+static int
+scc_ctl_import_journal(scc_ctl_intake_conf_t *ic, const scc_ctl_args_t *args)
+{
+    const char  *dir;
+
+    dir = args->opt[SCC_CTL_IMPORT_JOURNAL];
+
+    if (args->opt[SCC_CTL_IMPORT_NO_JOURNAL] != NULL) {
+
+        if (dir != NULL) {
+            return scc_ctl_usage("import", "give --journal or --no-journal, "
+                                 "not both");
+        }
+
+        return SCC_CTL_OK;
+    }
+
+    if (dir == NULL) {
+        dir = getenv("SCC_JOURNAL");
+    }
+
+    if (dir == NULL || *dir == '\0') {
+        return scc_ctl_usage("import", "no journal named: what is imported "
+                             "could not be rebuilt; set SCC_JOURNAL or give "
+                             "--journal DIR (\"sccctl journal init DIR\" "
+                             "makes one), or, for a store to throw away, "
+                             "--no-journal");
+    }
+
+    ic->journal = dir;
+
+    return SCC_CTL_OK;
 }
 
 
@@ -351,8 +401,8 @@ scc_ctl_import_pump(scc_ctl_load_t *ld)
 
     /* What was read before a fault in the file is good, and goes in. */
 
-    if (ld->apply != NULL && (!bad || rc == SCC_DECLINED || rc == SCC_OK)
-        && scc_ctl_apply_flush(ld->apply) != 0)
+    if (ld->intake != NULL && (!bad || rc == SCC_DECLINED || rc == SCC_OK)
+        && scc_ctl_intake_flush(ld->intake) != 0)
     {
         return SCC_CTL_FAILED;
     }
@@ -439,7 +489,7 @@ scc_ctl_import_row(void *ctx, const scc_import_row_t *row)
         return SCC_OK;
     }
 
-    if (ld->apply == NULL) {
+    if (ld->intake == NULL) {
         for (i = 0; i < row->n; i++) {
             ld->totals.kinds[row->body[i].kind]++;
         }
@@ -447,7 +497,7 @@ scc_ctl_import_row(void *ctx, const scc_import_row_t *row)
         return SCC_OK;
     }
 
-    if (scc_ctl_apply_row(ld->apply, row) != 0) {
+    if (scc_ctl_intake_row(ld->intake, row) != 0) {
         ld->said = true;
         return SCC_ERROR;
     }
@@ -472,16 +522,21 @@ scc_ctl_import_refused(void *ctx, uint64_t line, scc_str_t id,
 
 
 static void
-scc_ctl_import_totals(const scc_ctl_load_t *ld,
-    const scc_ctl_apply_stats_t *stats)
+scc_ctl_import_totals(const scc_ctl_load_t *ld)
 {
-    double           seconds;
-    size_t           i;
-    scc_str_t        name;
-    const uint64_t  *kinds;
+    double                        seconds;
+    size_t                        i;
+    uint64_t                      kinds[SCC_IMPORT_BODIES];
+    scc_str_t                     name;
+    const scc_ctl_apply_stats_t  *stats;
 
     seconds = (double) (scc_ctl_now() - ld->progress.start) / 1e9;
-    kinds = (stats != NULL) ? stats->kinds : ld->totals.kinds;
+    stats = ld->intake != NULL ? scc_ctl_intake_stats(ld->intake) : NULL;
+
+    for (i = 0; i < SCC_IMPORT_BODIES; i++) {
+        kinds[i] = stats != NULL ? stats->kinds[scc_ctl_import_kinds[i]]
+                                 : ld->totals.kinds[i];
+    }
 
     printf("files %llu, rows %llu, places %llu, rejected %llu\n",
            (unsigned long long) ld->totals.files,
@@ -492,45 +547,58 @@ scc_ctl_import_totals(const scc_ctl_load_t *ld,
     printf("records: ");
 
     for (i = 0; i < SCC_IMPORT_BODIES; i++) {
-        printf("%s%s %llu", i > 0 ? ", " : "", scc_ctl_import_kinds[i],
-               (unsigned long long) kinds[i]);
+        name = scc_kind_name(scc_ctl_import_kinds[i]);
+
+        printf("%s%.*s %llu", i > 0 ? ", " : "", (int) name.len,
+               (const char *) name.data, (unsigned long long) kinds[i]);
     }
 
     if (stats != NULL) {
-        printf("\n%llu new, %llu unchanged (already there)\n",
+        printf("\n%llu new, %llu unchanged (already there), %llu journaled\n",
                (unsigned long long) stats->events_new,
-               (unsigned long long) stats->events_old);
+               (unsigned long long) stats->events_old,
+               (unsigned long long) scc_ctl_intake_journaled(ld->intake));
     } else {
         printf("\ndry run: nothing was written to the store\n");
     }
 
     if (ld->totals.rejected > 0) {
-        printf("rejected:");
-
-        for (i = 0; i < SCC_REJECTS; i++) {
-            if (ld->totals.reasons[i] > 0) {
-                name = scc_reject_name((scc_reject_t) i);
-                printf(" %.*s %llu", (int) name.len,
-                       (const char *) name.data,
-                       (unsigned long long) ld->totals.reasons[i]);
-            }
-        }
-
-        if (stats != NULL && stats->refused > 0) {
-            printf(" refused_by_store %llu",
-                   (unsigned long long) stats->refused);
-        }
-
-        for (i = 0; i < ld->rejects.n_created; i++) {
-            printf("%s %s", i > 0 ? "," : "; see",
-                   ld->rejects.created[i]);
-        }
-
-        putchar('\n');
+        scc_ctl_import_rejected(ld);
     }
 
     printf("%.2f s, %.0f rows/s\n", seconds,
            (double) ld->totals.rows / seconds);
+}
+
+
+static void
+scc_ctl_import_rejected(const scc_ctl_load_t *ld)
+{
+    size_t     i;
+    uint64_t   refused;
+    scc_str_t  name;
+
+    refused = ld->intake != NULL ? scc_ctl_intake_refused(ld->intake) : 0;
+
+    printf("rejected:");
+
+    for (i = 0; i < SCC_REJECTS; i++) {
+        if (ld->totals.reasons[i] > 0) {
+            name = scc_reject_name((scc_reject_t) i);
+            printf(" %.*s %llu", (int) name.len, (const char *) name.data,
+                   (unsigned long long) ld->totals.reasons[i]);
+        }
+    }
+
+    if (refused > 0) {
+        printf(" refused_by_store %llu", (unsigned long long) refused);
+    }
+
+    for (i = 0; i < ld->rejects.n_created; i++) {
+        printf("%s %s", i > 0 ? "," : "; see", ld->rejects.created[i]);
+    }
+
+    putchar('\n');
 }
 
 

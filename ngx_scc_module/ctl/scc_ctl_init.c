@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "scc_contribution.h"
 #include "scc_ctl_pg.h"
 
 
@@ -21,6 +22,8 @@ typedef struct {
     PGconn             *pg;
     int                 applied;    /* the first "applied" are in the store */
     int                 done;       /* in this run */
+    const char         *store;      /* the identity asked for, or NULL */
+    const char         *epoch;
 } scc_ctl_schema_t;
 
 
@@ -36,17 +39,30 @@ static int scc_ctl_schema_compare(const char *version, const char *name,
 static int scc_ctl_schema_run(scc_ctl_schema_t *sc);
 static int scc_ctl_schema_apply(PGconn *pg, const scc_ctl_sql_t *sql);
 static int scc_ctl_schema_digest(const scc_ctl_sql_t *sql, char hex[65]);
+static int scc_ctl_init_store(scc_ctl_schema_t *sc,
+    const scc_ctl_args_t *args);
 static int scc_ctl_identity(scc_ctl_schema_t *sc);
+static int scc_ctl_identity_write(scc_ctl_schema_t *sc, const char *uuid,
+    const char *epoch);
 static int scc_ctl_uuid(char text[37]);
 
 
 enum {
     SCC_CTL_INIT_PG = 0,
-    SCC_CTL_MIGRATE_DRY_RUN,
+    SCC_CTL_INIT_STORE,
+    SCC_CTL_INIT_EPOCH,
+};
+
+enum {
+    SCC_CTL_MIGRATE_DRY_RUN = 1,
 };
 
 static const scc_ctl_opt_t  scc_ctl_init_opts[] = {
     SCC_CTL_PG_OPT,
+    { "store", "UUID", "give an empty store the identity of one that was "
+                       "lost, to\nrebuild it from its journals" },
+    { "epoch", "N", "with --store: one more than the lost store's (default: "
+                    "2)" },
     { NULL, NULL, NULL }
 };
 
@@ -90,7 +106,9 @@ scc_ctl_init(const scc_ctl_args_t *args)
 
     memset(&sc, 0, sizeof(scc_ctl_schema_t));
 
-    if (scc_ctl_pg_conninfo("init", args->opt[SCC_CTL_INIT_PG]) == NULL) {
+    if (scc_ctl_init_store(&sc, args) != SCC_CTL_OK
+        || scc_ctl_pg_conninfo("init", args->opt[SCC_CTL_INIT_PG]) == NULL)
+    {
         return SCC_CTL_USAGE;
     }
 
@@ -484,13 +502,49 @@ scc_ctl_schema_digest(const scc_ctl_sql_t *sql, char hex[65])
 
 
 static int
+scc_ctl_init_store(scc_ctl_schema_t *sc, const scc_ctl_args_t *args)
+{
+    uint8_t    uuid[16];
+    uint64_t   n;
+    scc_str_t  text;
+
+    sc->store = args->opt[SCC_CTL_INIT_STORE];
+    sc->epoch = args->opt[SCC_CTL_INIT_EPOCH];
+
+    if (sc->store == NULL) {
+        return sc->epoch == NULL ? SCC_CTL_OK
+                                 : scc_ctl_usage("init", "--epoch goes with "
+                                                 "--store UUID");
+    }
+
+    text.data = (const uint8_t *) sc->store;
+    text.len = strlen(sc->store);
+
+    if (scc_uuid_parse(text, uuid) != SCC_OK) {
+        return scc_ctl_usage("init", "--store: \"%s\" is not a UUID; take "
+                             "the one in the journal's file \"store\"",
+                             sc->store);
+    }
+
+    if (sc->epoch == NULL) {
+        sc->epoch = "2";
+
+    } else if (scc_ctl_number(sc->epoch, 1, INT32_MAX, &n) != 0) {
+        return scc_ctl_usage("init", "--epoch: \"%s\" is not a number from "
+                             "1 on", sc->epoch);
+    }
+
+    return SCC_CTL_OK;
+}
+
+
+static int
 scc_ctl_identity(scc_ctl_schema_t *sc)
 {
-    int          fresh;
+    int          fresh, same;
     char         uuid[37];
     int64_t      ledger;
     PGresult    *res;
-    const char  *params[1];
 
     res = scc_ctl_pg_exec(sc->pg, "reading scc.identity",
                           "SELECT store_uuid, epoch FROM scc.identity");
@@ -500,7 +554,13 @@ scc_ctl_identity(scc_ctl_schema_t *sc)
 
     fresh = (PQntuples(res) == 0);
 
-    if (!fresh) {
+    same = !fresh
+           && (sc->store == NULL
+               || (strcasecmp(sc->store, PQgetvalue(res, 0, 0)) == 0
+                   && strtol(sc->epoch, NULL, 10)
+                      == strtol(PQgetvalue(res, 0, 1), NULL, 10)));
+
+    if (same) {
         printf("%s %s, epoch %s\n",
                sc->done > 0 ? "store" : "already initialised: store",
                PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1));
@@ -511,35 +571,60 @@ scc_ctl_identity(scc_ctl_schema_t *sc)
     PQclear(res);
 
     if (scc_ctl_pg_number(sc->pg, "reading the ledger",
-                          "SELECT count(*) FROM (SELECT FROM"
-                          " scc.contribution LIMIT 1) t", &ledger)
+                          "SELECT (EXISTS (SELECT FROM scc.contribution)"
+                          " OR EXISTS (SELECT FROM scc.dead_letter))::int",
+                          &ledger)
         != 0)
     {
         return -1;
     }
 
-    if (ledger != 0) {
+    if (ledger != 0 && fresh) {
         scc_ctl_error("the store has contributions but no identity; it is "
                       "not given a new one: put the row of scc.identity "
                       "back from a backup");
         return -1;
     }
 
+    if (ledger != 0) {
+        scc_ctl_error("the store has contributions and an identity of its "
+                      "own, which it keeps; --store is for an empty one");
+        return -1;
+    }
+
+    if (sc->store != NULL) {
+        return scc_ctl_identity_write(sc, sc->store, sc->epoch);
+    }
+
     if (scc_ctl_uuid(uuid) != 0) {
         return -1;
     }
 
+    return scc_ctl_identity_write(sc, uuid, "1");
+}
+
+
+static int
+scc_ctl_identity_write(scc_ctl_schema_t *sc, const char *uuid,
+    const char *epoch)
+{
+    PGresult    *res;
+    const char  *params[2];
+
     params[0] = uuid;
+    params[1] = epoch;
 
     res = scc_ctl_pg_query(sc->pg, "writing scc.identity",
                            "INSERT INTO scc.identity (store_uuid, epoch)"
-                           " VALUES ($1, 1)", 1, params);
+                           " VALUES ($1, $2) ON CONFLICT (only_row) DO UPDATE"
+                           " SET store_uuid = excluded.store_uuid,"
+                           " epoch = excluded.epoch", 2, params);
     if (res == NULL) {
         return -1;
     }
 
     PQclear(res);
-    printf("new store %s, epoch 1\n", uuid);
+    printf("new store %s, epoch %s\n", uuid, epoch);
 
     return 0;
 }

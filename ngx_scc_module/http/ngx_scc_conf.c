@@ -10,8 +10,8 @@
 #define NGX_SCC_PASSWORD_MAX  4096
 
 
-static char *ngx_scc_conf_redis_option(ngx_conf_t *cf,
-    ngx_scc_main_conf_t *smcf, ngx_str_t *option);
+static char *ngx_scc_conf_redis_option(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_scc_redis_conf_t *redis, ngx_str_t *option);
 static char *ngx_scc_conf_password(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *password);
 static ngx_int_t ngx_scc_conf_path(ngx_conf_t *cf,
@@ -59,7 +59,7 @@ ngx_scc_create_main_conf(ngx_conf_t *cf)
 
     smcf->feed_interval = NGX_CONF_UNSET_MSEC;
 
-    return smcf;
+    return (ngx_scc_write_create_conf(cf, smcf) == NGX_OK) ? smcf : NULL;
 }
 
 
@@ -89,6 +89,10 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_msec_value(smcf->feed_interval, 500);
 
+    if (ngx_scc_write_init_conf(cf, smcf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     if (!smcf->api) {
         return NGX_CONF_OK;
     }
@@ -101,6 +105,14 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     error = ngx_scc_pg_conninfo(cf, &smcf->pg);
+
+    if (error != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"scc_postgres\": %s", error);
+        return NGX_CONF_ERROR;
+    }
+
+    error = ngx_scc_apply_init_conf(cf, smcf);
 
     if (error != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -142,6 +154,7 @@ ngx_scc_create_loc_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
+     *     slcf->prefix = { 0, NULL };
      *     slcf->bounds = { 0, NULL };
      */
 
@@ -150,6 +163,11 @@ ngx_scc_create_loc_conf(ngx_conf_t *cf)
     slcf->limit_max = NGX_CONF_UNSET_UINT;
     slcf->cells_max = NGX_CONF_UNSET_UINT;
     slcf->base_url = NGX_CONF_UNSET_PTR;
+    slcf->contributor = NGX_CONF_UNSET_PTR;
+    slcf->contributor_name = NGX_CONF_UNSET_PTR;
+    slcf->ack = NGX_CONF_UNSET_UINT;
+    slcf->ack_timeout = NGX_CONF_UNSET_MSEC;
+    slcf->ack_fallback = NGX_CONF_UNSET;
 
     return slcf;
 }
@@ -170,6 +188,12 @@ ngx_scc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_str_value(conf->attribution, prev->attribution, "");
     ngx_conf_merge_str_value(conf->bounds, prev->bounds,
                              "-180,-85.0511287,180,85.0511287");
+    ngx_conf_merge_ptr_value(conf->contributor, prev->contributor, NULL);
+    ngx_conf_merge_ptr_value(conf->contributor_name, prev->contributor_name,
+                             NULL);
+    ngx_conf_merge_uint_value(conf->ack, prev->ack, NGX_SCC_ACK_JOURNAL);
+    ngx_conf_merge_msec_value(conf->ack_timeout, prev->ack_timeout, 2000);
+    ngx_conf_merge_value(conf->ack_fallback, prev->ack_fallback, 1);
 
     conf->query.limit = (uint32_t) conf->limit;
     conf->query.limit_max = (uint32_t) conf->limit_max;
@@ -179,11 +203,15 @@ ngx_scc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
+/* scc_api [prefix]; a location for a part of the API names the whole one's
+   prefix */
+
 char *
 ngx_scc_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_scc_loc_conf_t *slcf = conf;
 
+    ngx_str_t                 *value;
     ngx_scc_main_conf_t       *smcf;
     ngx_http_core_loc_conf_t  *clcf;
 
@@ -202,6 +230,25 @@ ngx_scc_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 #endif
 
+    slcf->prefix = clcf->name;
+
+    if (cf->args->nelts == 2) {
+        value = cf->args->elts;
+
+        slcf->prefix = value[1];
+
+        if (value[1].len == 0 || value[1].len > clcf->name.len
+            || value[1].data[0] != '/'
+            || ngx_strncmp(value[1].data, clcf->name.data, value[1].len) != 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"scc_api %V\" must name the beginning of "
+                               "its location, \"%V\"",
+                               &value[1], &clcf->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
     clcf->handler = ngx_scc_handler;
 
     smcf = ngx_http_conf_get_module_main_conf(cf, ngx_scc_module);
@@ -211,19 +258,21 @@ ngx_scc_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* scc_redis address [user=name] [password_file=file] [db=number]; */
+/* scc_redis|scc_queue address [user=name] [password_file=file] [db=number];
+   the command's offset says which */
 
 char *
 ngx_scc_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_scc_main_conf_t *smcf = conf;
+    char                  *rv;
+    ngx_url_t              u;
+    ngx_str_t             *value;
+    ngx_uint_t             i;
+    ngx_scc_redis_conf_t  *redis;
 
-    char        *rv;
-    ngx_url_t    u;
-    ngx_str_t   *value;
-    ngx_uint_t   i;
+    redis = (ngx_scc_redis_conf_t *) ((u_char *) conf + cmd->offset);
 
-    if (smcf->redis.addr.sockaddr != NULL) {
+    if (redis->addr.sockaddr != NULL) {
         return "is duplicate";
     }
 
@@ -236,22 +285,22 @@ ngx_scc_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.naddrs == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid address \"%V\" in \"scc_redis\": %s; "
+                           "invalid address \"%V\" in \"%V\": %s; "
                            "give host:port or unix:/path",
-                           &u.url, u.err ? u.err : "no address");
+                           &u.url, &cmd->name, u.err ? u.err : "no address");
         return NGX_CONF_ERROR;
     }
 
-    smcf->redis.addr = u.addrs[0];
+    redis->addr = u.addrs[0];
 
     for (i = 2; i < cf->args->nelts; i++) {
-        rv = ngx_scc_conf_redis_option(cf, smcf, &value[i]);
+        rv = ngx_scc_conf_redis_option(cf, cmd, redis, &value[i]);
         if (rv != NGX_CONF_OK) {
             return rv;
         }
     }
 
-    if (smcf->redis.user.len != 0 && smcf->redis.password.len == 0) {
+    if (redis->user.len != 0 && redis->password.len == 0) {
         return "has \"user=\" without \"password_file=\"";
     }
 
@@ -418,15 +467,15 @@ ngx_scc_conf_not_zero_sec(ngx_conf_t *cf, void *post, void *data)
 
 
 static char *
-ngx_scc_conf_redis_option(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf,
-    ngx_str_t *option)
+ngx_scc_conf_redis_option(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_scc_redis_conf_t *redis, ngx_str_t *option)
 {
     ngx_int_t  n;
     ngx_str_t  value;
 
     if (ngx_strncmp(option->data, "user=", 5) == 0 && option->len > 5) {
-        smcf->redis.user.len = option->len - 5;
-        smcf->redis.user.data = option->data + 5;
+        redis->user.len = option->len - 5;
+        redis->user.data = option->data + 5;
         return NGX_CONF_OK;
     }
 
@@ -436,21 +485,22 @@ ngx_scc_conf_redis_option(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf,
         value.len = option->len - 14;
         value.data = option->data + 14;
 
-        return ngx_scc_conf_password(cf, &value, &smcf->redis.password);
+        return ngx_scc_conf_password(cf, &value, &redis->password);
     }
 
     if (ngx_strncmp(option->data, "db=", 3) == 0) {
         n = ngx_atoi(option->data + 3, option->len - 3);
 
         if (n != NGX_ERROR && n <= 65535) {
-            smcf->redis.db = n;
+            redis->db = n;
             return NGX_CONF_OK;
         }
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\" of \"scc_redis\"; allowed: "
-                       "user=name, password_file=file, db=number", option);
+                       "invalid parameter \"%V\" of \"%V\"; allowed: "
+                       "user=name, password_file=file, db=number", option,
+                       &cmd->name);
 
     return NGX_CONF_ERROR;
 }

@@ -15,6 +15,7 @@ ngx_int_t
 ngx_scc_handler(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
+    scc_rc_t                   parsed;
     scc_err_t                  err;
     scc_str_t                  path, args;
     ngx_scc_ctx_t             *ctx;
@@ -30,23 +31,36 @@ ngx_scc_handler(ngx_http_request_t *r)
 
     ngx_http_set_ctx(r, ctx, ngx_scc_module);
 
-    rc = ngx_http_discard_request_body(r);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
     slcf = ngx_http_get_module_loc_conf(r, ngx_scc_module);
 
     if (ngx_scc_path(r, &path) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = scc_query_path(&ctx->query, &slcf->query, path, &err);
+    parsed = scc_query_path(&ctx->query, &slcf->query, path, &err);
+
+    if (ctx->query.route == SCC_ROUTE_CONTRIBUTIONS
+        && r->method == NGX_HTTP_POST)
+    {
+        return ngx_scc_contribute(r, ctx);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = parsed;
 
     if (rc != SCC_OK && ctx->query.route == SCC_ROUTE_NONE) {
         return ngx_scc_problem(r, ctx, NGX_HTTP_NOT_FOUND,
                                "there is nothing at this path; see the "
                                "API's paths in README.md", NULL);
+    }
+
+    if (ctx->query.route == SCC_ROUTE_CONTRIBUTIONS) {
+        return ngx_scc_problem(r, ctx, NGX_HTTP_NOT_ALLOWED,
+                               "only POST is allowed here", NULL);
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
@@ -78,6 +92,10 @@ ngx_scc_handler(ngx_http_request_t *r)
 
     case SCC_ROUTE_PLACE:
         rc = ngx_scc_place(r, ctx);
+        break;
+
+    case SCC_ROUTE_CONTRIBUTION:
+        rc = ngx_scc_contribution(r, ctx);
         break;
 
     case SCC_ROUTE_TILEJSON:
@@ -118,7 +136,7 @@ ngx_scc_finish(ngx_scc_ctx_t *ctx, ngx_int_t rc)
 
 
 /*
- * The path below the location, as the client wrote it: an id may hold an
+ * The path below the prefix, as the client wrote it: an id may hold an
  * encoded '/', which nginx has decoded and merged in r->uri.  After an
  * internal redirect only r->uri is there; it is encoded again.
  */
@@ -126,15 +144,15 @@ ngx_scc_finish(ngx_scc_ctx_t *ctx, ngx_int_t rc)
 static ngx_int_t
 ngx_scc_path(ngx_http_request_t *r, scc_str_t *path)
 {
-    u_char                    *p, *end;
-    size_t                     prefix, n;
-    ngx_str_t                  raw;
-    ngx_http_core_loc_conf_t  *clcf;
+    u_char              *p, *end;
+    size_t               prefix, n;
+    ngx_str_t            raw;
+    ngx_scc_loc_conf_t  *slcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    slcf = ngx_http_get_module_loc_conf(r, ngx_scc_module);
 
     raw = r->unparsed_uri;
-    prefix = clcf->name.len;
+    prefix = slcf->prefix.len;
 
     p = ngx_strlchr(raw.data, raw.data + raw.len, '?');
     if (p != NULL) {
@@ -143,13 +161,13 @@ ngx_scc_path(ngx_http_request_t *r, scc_str_t *path)
 
     if (!r->internal
         && raw.len >= prefix
-        && ngx_strncmp(raw.data, clcf->name.data, prefix) == 0)
+        && ngx_strncmp(raw.data, slcf->prefix.data, prefix) == 0)
     {
         path->data = raw.data + prefix;
         path->len = raw.len - prefix;
 
     } else if (r->uri.len >= prefix
-               && ngx_strncmp(r->uri.data, clcf->name.data, prefix) == 0)
+               && ngx_strncmp(r->uri.data, slcf->prefix.data, prefix) == 0)
     {
         p = r->uri.data + prefix;
         n = r->uri.len - prefix;

@@ -12,13 +12,16 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_scc_applier.h"
 #include "ngx_scc_cache.h"
 #include "ngx_scc_feed.h"
+#include "ngx_scc_forward.h"
 #include "ngx_scc_page.h"
 #include "scc_query.h"
 #include "scc_view.h"
 
 
+#define NGX_SCC_UUID_LEN     36
 #define NGX_SCC_RETRY_AFTER  2          /* seconds, said with a 503 */
 
 
@@ -32,16 +35,41 @@ typedef struct {
     ngx_path_t                *state_path;
     ngx_msec_t                 feed_interval;
 
+    /* contributions; without a journal none are taken */
+    ngx_scc_journal_conf_t     journal;
+    ngx_str_t                  journal_pool;
+    u_char                    *journal_file;    /* of "scc_journal" */
+    ngx_uint_t                 journal_line;
+    ngx_scc_redis_conf_t       queue;
+    ngx_scc_pending_t         *pending;         /* NULL without a journal */
+    ngx_scc_forward_conf_t     forward_conf;
+    ngx_scc_pg_conf_t          apply_pg;        /* pg, with more time */
+    ngx_scc_applier_conf_t     applier_conf;
+    size_t                     contribution_max;
+
     /* of this process, made when it starts */
     ngx_scc_redis_pool_t      *redis_pool;
     ngx_scc_pg_pool_t         *pg_pool;
     ngx_scc_cache_t           *cells;
     ngx_scc_feed_t            *feed;
+    ngx_scc_forward_t         *forward;         /* of a worker */
+    ngx_scc_applier_t         *applier;         /* of the helper */
+    ngx_uint_t                 helping;         /* all of it has begun */
 } ngx_scc_main_conf_t;
+
+
+/* What a contribution has to reach before it is acknowledged. */
+
+typedef enum {
+    NGX_SCC_ACK_JOURNAL = 0,
+    NGX_SCC_ACK_QUEUE,
+    NGX_SCC_ACK_APPLIED,
+} ngx_scc_ack_t;
 
 
 typedef struct {
     ngx_flag_t                 api;
+    ngx_str_t                  prefix;          /* of the API's paths */
     scc_query_conf_t           query;
     ngx_uint_t                 limit;
     ngx_uint_t                 limit_max;
@@ -49,6 +77,12 @@ typedef struct {
     ngx_http_complex_value_t  *base_url;
     ngx_str_t                  attribution;
     ngx_str_t                  bounds;
+
+    ngx_http_complex_value_t  *contributor;
+    ngx_http_complex_value_t  *contributor_name;
+    ngx_uint_t                 ack;             /* ngx_scc_ack_t */
+    ngx_msec_t                 ack_timeout;
+    ngx_flag_t                 ack_fallback;
 } ngx_scc_loc_conf_t;
 
 
@@ -65,13 +99,48 @@ typedef enum {
 } ngx_scc_cache_status_t;
 
 
+/* What a contributor was told, for the answer and the variables. */
+
+typedef enum {
+    NGX_SCC_TOLD_NONE = 0,
+    NGX_SCC_TOLD_REJECTED,              /* 4xx: nothing was taken */
+    NGX_SCC_TOLD_REFUSED,               /* 503: nothing was taken */
+    NGX_SCC_TOLD_UNKNOWN,               /* 503: it may be durable */
+    NGX_SCC_TOLD_JOURNALED,
+    NGX_SCC_TOLD_QUEUED,
+    NGX_SCC_TOLD_DEAD,
+    NGX_SCC_TOLD_APPLIED,
+} ngx_scc_told_status_t;
+
+extern ngx_str_t  ngx_scc_told_names[];         /* by status */
+
+typedef struct {
+    ngx_scc_told_status_t      status;
+    u_char                     id[16];
+    uint64_t                   hlc;
+    ngx_uint_t                 journal;         /* directories */
+    unsigned                   queue:1;
+    unsigned                   applied:1;
+    unsigned                   has_id:1;
+} ngx_scc_told_t;
+
+/* SCC-Durability's value */
+#define NGX_SCC_DURABILITY_LEN                                                \
+    (sizeof("journal=, queue=0, applied=0") + NGX_INT_T_LEN)
+u_char *ngx_scc_durability(u_char *p, ngx_scc_told_t *told);
+ngx_scc_told_status_t ngx_scc_told_status(ngx_uint_t state);
+
+
 typedef struct {
     ngx_http_request_t        *request;
     scc_query_t                query;
 
     ngx_scc_cells_t            cells;
     ngx_scc_page_t             page;
-    ngx_scc_pg_call_t         *pg_call;         /* a wide page */
+    ngx_scc_pg_call_t         *pg_call;         /* a wide page, an event */
+
+    struct ngx_scc_contribute_s  *contribute;   /* POST contributions */
+    ngx_scc_told_t             told;
 
     ngx_scc_cache_status_t     status;
     ngx_uint_t                 n_cells;
@@ -96,9 +165,20 @@ char *ngx_scc_conf_not_zero(ngx_conf_t *cf, void *post, void *data);
 char *ngx_scc_conf_not_zero_sec(ngx_conf_t *cf, void *post, void *data);
 char *ngx_scc_conf_bounds(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+/* ngx_scc_write_conf.c */
+ngx_int_t ngx_scc_write_create_conf(ngx_conf_t *cf,
+    ngx_scc_main_conf_t *smcf);
+char *ngx_scc_write_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf);
+char *ngx_scc_apply_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf);
+char *ngx_scc_conf_journal(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_scc_conf_journal_pool(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
 /* ngx_scc_process.c */
 ngx_int_t ngx_scc_process_start(ngx_cycle_t *cycle,
     ngx_scc_main_conf_t *smcf);
+ngx_int_t ngx_scc_write_start(ngx_cycle_t *cycle,
+    ngx_scc_main_conf_t *smcf);                 /* workers only */
 void ngx_scc_process_end(ngx_scc_main_conf_t *smcf);
 ngx_msec_t ngx_scc_helper(void *data);          /* ngx_path_manager_pt */
 ngx_int_t ngx_scc_helper_start(ngx_cycle_t *cycle,
@@ -115,13 +195,30 @@ ngx_int_t ngx_scc_map(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_wide(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_place(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+ngx_int_t ngx_scc_contribution(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+
+/* POST contributions: a content handler of its own, which reads the body. */
+ngx_int_t ngx_scc_contribute(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 
 /* ngx_scc_response.c: each sends and returns a content handler's rc */
 ngx_int_t ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_str_t *type, u_char *body, size_t len);
+/* The same with another status, and never cached. */
+ngx_int_t ngx_scc_send_private(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_uint_t status, u_char *body, size_t len);
 ngx_int_t ngx_scc_problem(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_uint_t status, const char *detail, scc_str_t *parameter);
+/* 400 with the list of faulty fields. */
+ngx_int_t ngx_scc_problem_faults(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    const char *detail, const scc_faults_t *faults);
+/* 503 with Retry-After. */
+ngx_int_t ngx_scc_problem_later(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    const char *detail);
 ngx_int_t ngx_scc_unavailable(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+
+/* Adds a header; value is copied. */
+ngx_int_t ngx_scc_header(ngx_http_request_t *r, char *name,
+    const char *value);
 
 /* scc_buf_grow_pt on an ngx_pool_t */
 void *ngx_scc_pool_grow(void *pool, void *old, size_t used, size_t size);

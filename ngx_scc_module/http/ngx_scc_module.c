@@ -36,10 +36,18 @@ static ngx_conf_post_t  ngx_scc_not_zero = { ngx_scc_conf_not_zero };
 static ngx_conf_post_t  ngx_scc_not_zero_sec = { ngx_scc_conf_not_zero_sec };
 
 
+static ngx_conf_enum_t  ngx_scc_acks[] = {
+    { ngx_string("journal"), NGX_SCC_ACK_JOURNAL },
+    { ngx_string("queue"), NGX_SCC_ACK_QUEUE },
+    { ngx_string("applied"), NGX_SCC_ACK_APPLIED },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_scc_commands[] = {
 
     { ngx_string("scc_api"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_scc_conf_api,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -84,7 +92,7 @@ static ngx_command_t  ngx_scc_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_scc_conf_redis,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
+      offsetof(ngx_scc_main_conf_t, redis),
       NULL },
 
     { ngx_string("scc_redis_connections"),
@@ -199,6 +207,83 @@ static ngx_command_t  ngx_scc_commands[] = {
       offsetof(ngx_scc_main_conf_t, cache.generation),
       &ngx_scc_generation_bounds },
 
+    { ngx_string("scc_journal"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_scc_conf_journal,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("scc_journal_segment"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_off_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_scc_main_conf_t, journal.segment_size),
+      NULL },
+
+    { ngx_string("scc_journal_thread_pool"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_scc_conf_journal_pool,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("scc_journal_pending"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_scc_main_conf_t, journal.pending_max),
+      NULL },
+
+    { ngx_string("scc_queue"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_scc_conf_redis,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_scc_main_conf_t, queue),
+      NULL },
+
+    { ngx_string("scc_contribution_max"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_scc_main_conf_t, contribution_max),
+      NULL },
+
+    { ngx_string("scc_contributor"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_scc_loc_conf_t, contributor),
+      NULL },
+
+    { ngx_string("scc_contributor_name"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_scc_loc_conf_t, contributor_name),
+      NULL },
+
+    { ngx_string("scc_ack"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_scc_loc_conf_t, ack),
+      ngx_scc_acks },
+
+    { ngx_string("scc_ack_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_scc_loc_conf_t, ack_timeout),
+      &ngx_scc_not_zero },
+
+    { ngx_string("scc_ack_fallback"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_scc_loc_conf_t, ack_fallback),
+      NULL },
+
       ngx_null_command
 };
 
@@ -255,7 +340,9 @@ ngx_scc_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    if (ngx_scc_process_start(cycle, smcf) != NGX_OK) {
+    if (ngx_scc_process_start(cycle, smcf) != NGX_OK
+        || ngx_scc_write_start(cycle, smcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

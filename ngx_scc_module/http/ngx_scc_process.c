@@ -29,9 +29,32 @@ ngx_scc_process_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
 }
 
 
+ngx_int_t
+ngx_scc_write_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
+{
+    if (smcf->journal.n_dirs == 0) {
+        return NGX_OK;
+    }
+
+    smcf->forward = ngx_scc_forward_create(cycle, &smcf->forward_conf);
+
+    return (smcf->forward != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
 void
 ngx_scc_process_end(ngx_scc_main_conf_t *smcf)
 {
+    if (smcf->forward != NULL) {
+        ngx_scc_forward_destroy(smcf->forward);
+        smcf->forward = NULL;
+    }
+
+    if (smcf->applier != NULL) {
+        ngx_scc_applier_destroy(smcf->applier);
+        smcf->applier = NULL;
+    }
+
     if (smcf->redis_pool != NULL) {
         ngx_scc_redis_pool_destroy(smcf->redis_pool);
         smcf->redis_pool = NULL;
@@ -59,7 +82,7 @@ ngx_scc_helper(void *data)
 {
     ngx_scc_main_conf_t *smcf = data;
 
-    if (smcf->api && smcf->feed == NULL) {
+    if (smcf->api && !smcf->helping) {
 
         if (smcf->cells == NULL
             && ngx_scc_process_start((ngx_cycle_t *) ngx_cycle, smcf)
@@ -83,12 +106,24 @@ ngx_scc_helper(void *data)
 ngx_int_t
 ngx_scc_helper_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
 {
-    if (smcf->redis_pool == NULL) {
-        return NGX_OK;          /* no cache: nobody to tell */
+    /* no cache: nobody to tell; no journal: nothing to apply */
+
+    if (smcf->redis_pool != NULL && smcf->feed == NULL) {
+        smcf->feed = ngx_scc_feed_create(cycle, smcf->cells,
+                                         smcf->feed_interval);
+        if (smcf->feed == NULL) {
+            return NGX_ERROR;
+        }
     }
 
-    smcf->feed = ngx_scc_feed_create(cycle, smcf->cells,
-                                     smcf->feed_interval);
+    if (smcf->journal.n_dirs != 0 && smcf->applier == NULL) {
+        smcf->applier = ngx_scc_applier_create(cycle, &smcf->applier_conf);
+        if (smcf->applier == NULL) {
+            return NGX_ERROR;
+        }
+    }
 
-    return (smcf->feed != NULL) ? NGX_OK : NGX_ERROR;
+    smcf->helping = 1;
+
+    return NGX_OK;
 }

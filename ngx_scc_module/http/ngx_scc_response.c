@@ -7,8 +7,9 @@
 #include "ngx_scc_http.h"
 
 
-static ngx_int_t ngx_scc_header(ngx_http_request_t *r, char *name,
-    const char *value);
+static ngx_int_t ngx_scc_problem_send(ngx_http_request_t *r,
+    ngx_scc_ctx_t *ctx, ngx_uint_t status, const char *detail,
+    scc_str_t *parameter, const scc_faults_t *faults);
 static ngx_int_t ngx_scc_common_headers(ngx_http_request_t *r,
     ngx_scc_ctx_t *ctx);
 static ngx_int_t ngx_scc_output(ngx_http_request_t *r, ngx_str_t *type,
@@ -40,12 +41,75 @@ ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
 }
 
 
+ngx_int_t
+ngx_scc_send_private(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_uint_t status, u_char *body, size_t len)
+{
+    r->headers_out.status = status;
+
+    if (ngx_scc_common_headers(r, ctx) != NGX_OK
+        || ngx_scc_header(r, "Cache-Control", "no-store") != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_scc_output(r, &ngx_scc_type_json, body, len);
+}
+
+
 /* RFC 9457.  detail is plain text; parameter, if there is one, is what the
    client wrote. */
 
 ngx_int_t
 ngx_scc_problem(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_uint_t status,
     const char *detail, scc_str_t *parameter)
+{
+    return ngx_scc_problem_send(r, ctx, status, detail, parameter, NULL);
+}
+
+
+ngx_int_t
+ngx_scc_problem_faults(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    const char *detail, const scc_faults_t *faults)
+{
+    return ngx_scc_problem_send(r, ctx, NGX_HTTP_BAD_REQUEST, detail, NULL,
+                                faults);
+}
+
+
+ngx_int_t
+ngx_scc_problem_later(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    const char *detail)
+{
+    u_char  text[NGX_INT_T_LEN + 1];
+
+    *ngx_sprintf(text, "%d", NGX_SCC_RETRY_AFTER) = '\0';
+
+    if (ngx_scc_header(r, "Retry-After", (char *) text) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_scc_problem(r, ctx, NGX_HTTP_SERVICE_UNAVAILABLE, detail,
+                           NULL);
+}
+
+
+ngx_int_t
+ngx_scc_unavailable(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+{
+    ctx->status = NGX_SCC_CACHE_ERROR;
+
+    return ngx_scc_problem_later(r, ctx,
+                                 "neither the cache nor the store can answer "
+                                 "now; nothing is lost, try again after "
+                                 "Retry-After seconds");
+}
+
+
+static ngx_int_t
+ngx_scc_problem_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_uint_t status, const char *detail, scc_str_t *parameter,
+    const scc_faults_t *faults)
 {
     scc_buf_t  b;
     scc_str_t  s;
@@ -67,6 +131,11 @@ ngx_scc_problem(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_uint_t status,
         scc_buf_json(&b, *parameter);
     }
 
+    if (faults != NULL) {
+        scc_buf_byte(&b, ',');
+        scc_faults_write(&b, faults);
+    }
+
     scc_buf_text(&b, "}\n");
 
     if (b.error) {
@@ -78,32 +147,15 @@ ngx_scc_problem(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_uint_t status,
     if (ngx_scc_common_headers(r, ctx) != NGX_OK
         || ngx_scc_header(r, "Cache-Control", "no-store") != NGX_OK
         || (status == NGX_HTTP_NOT_ALLOWED
-            && ngx_scc_header(r, "Allow", "GET, HEAD") != NGX_OK))
+            && ngx_scc_header(r, "Allow",
+                              (ctx->query.route == SCC_ROUTE_CONTRIBUTIONS)
+                              ? "POST" : "GET, HEAD")
+               != NGX_OK))
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return ngx_scc_output(r, &ngx_scc_type_problem, b.start, b.used);
-}
-
-
-ngx_int_t
-ngx_scc_unavailable(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
-{
-    u_char  text[NGX_INT_T_LEN + 1];
-
-    ctx->status = NGX_SCC_CACHE_ERROR;
-
-    *ngx_sprintf(text, "%d", NGX_SCC_RETRY_AFTER) = '\0';
-
-    if (ngx_scc_header(r, "Retry-After", (char *) text) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_scc_problem(r, ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
-                           "neither the cache nor the store can answer now; "
-                           "nothing is lost, try again after Retry-After "
-                           "seconds", NULL);
 }
 
 
@@ -126,7 +178,7 @@ ngx_scc_pool_grow(void *pool, void *old, size_t used, size_t size)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_scc_header(ngx_http_request_t *r, char *name, const char *value)
 {
     size_t            len;
@@ -163,7 +215,7 @@ ngx_scc_header(ngx_http_request_t *r, char *name, const char *value)
 static ngx_int_t
 ngx_scc_common_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 {
-    const char  *cache;
+    const char  *cache, *expose;
 
     switch (ctx->status) {
 
@@ -195,8 +247,12 @@ ngx_scc_common_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    expose = (ctx->query.route == SCC_ROUTE_CONTRIBUTIONS)
+             ? "Location, Preference-Applied, Retry-After, SCC-Durability"
+             : "Cache-Status";
+
     if (ngx_scc_header(r, "Access-Control-Allow-Origin", "*") != NGX_OK
-        || ngx_scc_header(r, "Access-Control-Expose-Headers", "Cache-Status")
+        || ngx_scc_header(r, "Access-Control-Expose-Headers", expose)
            != NGX_OK
         || ngx_scc_header(r, "X-Content-Type-Options", "nosniff") != NGX_OK)
     {
@@ -254,11 +310,32 @@ ngx_scc_title(ngx_uint_t status)
     case NGX_HTTP_BAD_REQUEST:
         return "Bad Request";
 
+    case NGX_HTTP_UNAUTHORIZED:
+        return "Unauthorized";
+
+    case NGX_HTTP_FORBIDDEN:
+        return "Forbidden";
+
     case NGX_HTTP_NOT_FOUND:
         return "Not Found";
 
     case NGX_HTTP_NOT_ALLOWED:
         return "Method Not Allowed";
+
+    case NGX_HTTP_CONFLICT:
+        return "Conflict";
+
+    case NGX_HTTP_LENGTH_REQUIRED:
+        return "Length Required";
+
+    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return "Content Too Large";
+
+    case NGX_HTTP_UNSUPPORTED_MEDIA_TYPE:
+        return "Unsupported Media Type";
+
+    case 422:
+        return "Unprocessable Content";
 
     default:
         return "Service Unavailable";

@@ -88,14 +88,12 @@ ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 static ngx_int_t
 ngx_scc_tilejson_base(ngx_http_request_t *r, ngx_str_t *base)
 {
-    u_char                    *p, address[NGX_SOCKADDR_STRLEN];
-    size_t                     len;
-    ngx_str_t                  url, host;
-    ngx_scc_loc_conf_t        *slcf;
-    ngx_http_core_loc_conf_t  *clcf;
+    u_char              *p, address[NGX_SOCKADDR_STRLEN];
+    size_t               len;
+    ngx_str_t            url, host;
+    ngx_scc_loc_conf_t  *slcf;
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_scc_module);
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     ngx_str_null(&url);
 
@@ -122,7 +120,7 @@ ngx_scc_tilejson_base(ngx_http_request_t *r, ngx_str_t *base)
         }
     }
 
-    len = sizeof("https://") + url.len + host.len + clcf->name.len
+    len = sizeof("https://") + url.len + host.len + slcf->prefix.len
           + sizeof("/tiles/{z}/{x}/{y}.json");
 
     p = ngx_pnalloc(r->pool, len);
@@ -146,7 +144,7 @@ ngx_scc_tilejson_base(ngx_http_request_t *r, ngx_str_t *base)
         }
 
         p = ngx_cpymem(p, host.data, host.len);
-        p = ngx_cpymem(p, clcf->name.data, clcf->name.len);
+        p = ngx_cpymem(p, slcf->prefix.data, slcf->prefix.len);
     }
 
     if (p == base->data || p[-1] != '/') {

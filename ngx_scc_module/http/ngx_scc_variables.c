@@ -13,6 +13,12 @@ static ngx_int_t ngx_scc_variable_route(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_scc_variable_number(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_scc_variable_event_id(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_scc_variable_durability(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_scc_variable_contribution(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_scc_variable_set(ngx_http_variable_value_t *v,
     ngx_str_t *value);
 
@@ -32,6 +38,15 @@ static ngx_http_variable_t  ngx_scc_vars[] = {
     { ngx_string("scc_features"), NULL,
       ngx_scc_variable_number, offsetof(ngx_scc_ctx_t, n_features),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("scc_event_id"), NULL,
+      ngx_scc_variable_event_id, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("scc_durability"), NULL,
+      ngx_scc_variable_durability, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("scc_contribution_status"), NULL,
+      ngx_scc_variable_contribution, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };
@@ -55,6 +70,8 @@ static ngx_str_t  ngx_scc_routes[] = {
     ngx_string("cells"),
     ngx_string("tilejson"),
     ngx_string("tile"),
+    ngx_string("contributions"),
+    ngx_string("contribution"),
 };
 
 
@@ -130,6 +147,72 @@ ngx_scc_variable_number(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     }
 
     return ngx_scc_variable_set(v, &value);
+}
+
+
+static ngx_int_t
+ngx_scc_variable_event_id(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    scc_buf_t       b;
+    ngx_str_t       value;
+    ngx_scc_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_scc_module);
+
+    ngx_str_null(&value);
+
+    if (ctx != NULL && ctx->told.has_id) {
+        value.data = ngx_pnalloc(r->pool, NGX_SCC_UUID_LEN);
+        if (value.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        scc_buf_fixed(&b, value.data, NGX_SCC_UUID_LEN);
+        scc_uuid_write(&b, ctx->told.id);
+
+        value.len = b.used;
+    }
+
+    return ngx_scc_variable_set(v, &value);
+}
+
+
+static ngx_int_t
+ngx_scc_variable_durability(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t       value;
+    ngx_scc_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_scc_module);
+
+    ngx_str_null(&value);
+
+    if (ctx != NULL && ctx->told.status >= NGX_SCC_TOLD_JOURNALED) {
+        value.data = ngx_pnalloc(r->pool, NGX_SCC_DURABILITY_LEN);
+        if (value.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.len = ngx_scc_durability(value.data, &ctx->told) - value.data;
+    }
+
+    return ngx_scc_variable_set(v, &value);
+}
+
+
+static ngx_int_t
+ngx_scc_variable_contribution(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_scc_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_scc_module);
+
+    return ngx_scc_variable_set(v, (ctx != NULL)
+                                   ? &ngx_scc_told_names[ctx->told.status]
+                                   : &ngx_scc_told_names[0]);
 }
 
 

@@ -243,6 +243,17 @@ ngx_scc_pg_sqlstate(ngx_scc_pg_result_t *result)
 }
 
 
+const char *
+ngx_scc_pg_message(ngx_scc_pg_result_t *result)
+{
+    char  *text;
+
+    text = PQresultErrorField((PGresult *) result, PG_DIAG_MESSAGE_PRIMARY);
+
+    return (text != NULL) ? text : "";
+}
+
+
 /*
  * Calls always go through the queue and a posted event: so a handler is
  * never called from within ngx_scc_pg_query(), whatever libpq says at once.

@@ -113,5 +113,8 @@ ngx_int_t ngx_scc_pg_value(ngx_scc_pg_result_t *result, ngx_uint_t row,
 /* Five characters, or "-----" if there is none. */
 const char *ngx_scc_pg_sqlstate(ngx_scc_pg_result_t *result);
 
+/* What a server said that failed, in its words; "" if nothing. */
+const char *ngx_scc_pg_message(ngx_scc_pg_result_t *result);
+
 
 #endif /* _NGX_SCC_PG_H_INCLUDED_ */

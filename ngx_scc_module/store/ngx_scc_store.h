@@ -46,6 +46,15 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_page;
  */
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_changed;
 
+/*
+ * EVENT: what became of a contribution.  $1 event id.  No row: neither the
+ * ledger nor the dead letters know it.  0 true: in the ledger, false: a dead
+ * letter, and the columns marked * are NULL.  1* sha256 of the body in
+ * hexadecimal, 2* contributor's id, 3* hlc, 4* kind, 5* target, 6* received
+ * at and 7 applied or dead since, as JSON, 8 NULL or why it is dead.
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_event;
+
 
 /*
  * Reads the place in the columns from "column" on: cell, id, name, ...  The

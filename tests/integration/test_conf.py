@@ -47,10 +47,28 @@ MAIN = {
     "scc_lease_wait": (["0", "50ms", "1s"], ["x", ""]),
     "scc_cache_ttl": (["1s", "1d"], ["0", "x", "", "-1", "1d 2"]),
     "scc_cache_generation": (["0", "7"], ["-1", "x", "", "2147483648"]),
+    "scc_journal": (
+        ["@DIR@/j", "@DIR@/j @DIR@/k", "@DIR@/j/", "relative"],
+        ["", "a b c", '""', "@DIR@/j @DIR@/j", "@DIR@/j @DIR@/j/"]),
+    "scc_journal_segment": (["16m", "1g", "8500k"],
+                            ["0", "x", "", "-1", "8m", "2g", "1m 2"]),
+    "scc_journal_thread_pool": (["scc", "default"], ["", '""', "a b",
+                                                     "none"]),
+    "scc_journal_pending": (["8m", "300k"], ["0", "x", "", "-1", "100k",
+                                             "16m", "17m"]),
+    "scc_queue": (
+        ["127.0.0.1", "unix:/tmp/none.sock db=1", "127.0.0.1:6380",
+         "unix:/tmp/none.sock user=scc password_file=@SECRET@"],
+        ["", "127.0.0.1:99999", "unix:", "a b", "no.such.host.invalid:1",
+         "127.0.0.1 db=x", "127.0.0.1 user=x", "127.0.0.1 colour=red",
+         "127.0.0.1 password_file=/nonexistent"]),
+    "scc_contribution_max": (["1", "64k", "1020k"], ["0", "x", "", "-1",
+                                                     "1021k", "2m"]),
 }
 
 LOCATION = {
-    "scc_api": ([""], ["on", "x y"]),
+    "scc_api": (["", "/v1/", "/v1", "/"],
+                ["on", "x y", '""', "/v2/", "/v1/x", "/v1//"]),
     "scc_limit": (["1 1", "100 1000", "100000 100000"],
                   ["", "1", "0 1", "2 1", "1 100001", "a b", "-1 1",
                    "1 2 3"]),
@@ -61,6 +79,13 @@ LOCATION = {
     "scc_bounds": (["124,33,132,39", "-180,-85,180,85"],
                    ["", "1,2,3", "a,b,c,d", "3,2,1,0", "170,1,-170,2",
                     "1 2 3 4", "1,2,3,nan"]),
+    "scc_contributor": (["$remote_user", '"$http_x-$arg_y"', "all"],
+                        ["", "a b"]),
+    "scc_contributor_name": (["$http_x", '""'], ["", "a b"]),
+    "scc_ack": (["journal", "queue", "applied"], ["", "none", "off",
+                                                  "journal queue"]),
+    "scc_ack_timeout": (["1ms", "2s"], ["0", "x", "", "1 2"]),
+    "scc_ack_fallback": (["on", "off"], ["", "yes", "on off"]),
 }
 
 TEMPLATE = """\
@@ -90,7 +115,7 @@ http {
 
 @pytest.fixture(scope="module")
 def nginx():
-    n = Nginx(template=TEMPLATE)
+    n = Nginx(template=TEMPLATE, main="thread_pool scc threads=1;\n")
     n.write(STATE=f"scc_state_path {n.dir}/state;")
     if not os.path.exists(n.values["MAIN"].split()[1].rstrip(";")):
         pytest.skip("the module is not built: run make first")

@@ -245,8 +245,12 @@ def test_fold_does_not_depend_on_delivery(cluster):
             assert new + old == len(batch)
             total += new
         assert total == len(events)
-        results.append((content(db), {i: d[2] for i, d
-                                      in documents(db)[0].items()}))
+        docs = {i: d[2] for i, d in documents(db)[0].items()}
+        for doc in docs.values():           # numbers are given as they come
+            (doc["accessibility"] or {}).pop("registeredUserOrder", None)
+            for c in doc["contributors"]:
+                del c["order"]
+        results.append((content(db), docs))
 
     for r in results[1:]:
         assert r == results[0]
@@ -408,7 +412,8 @@ BAD = [
     ("building_accessibility", {"buildingId": "b",
                                 "entranceStairInfo": "NONE"},
      "elevatorStairInfo"),
-    ("contributor", {"displayName": "x"}, "contributorId"),
+    ("contributor", {"contributorId": "", "displayName": "x"},
+     "contributorId"),
     ("contributor", {"contributorId": "a", "displayName": "x" * 513},
      "displayName"),
     ("place", '{"extra":' + "[" * 50000 + "]" * 50000 + "}", "stack depth"),

@@ -144,6 +144,7 @@ def test_page(db):
             "stairHeightLevel": "THUMB", "hasSlope": None, "floors": [1, 2],
             "isStairOnlyOption": None, "entranceDoorTypes": ["Hinged"],
             "imageUrls": ["https://x/1.jpg"],
+            "registeredUserOrder": 1,
             "contributor": {"id": "u2", "name": "나"}},
         "building": {"id": b, "name": "B", "address": "서울",
                      "location": {"lng": 127, "lat": 37.0000001}},
@@ -153,9 +154,9 @@ def test_page(db):
             "hasElevator": False, "elevatorStairInfo": "NONE",
             "elevatorStairHeightLevel": None, "imageUrls": None,
             "contributor": {"id": "u1", "name": "가"}},
-        "contributors": [{"id": "u3", "name": None},
-                         {"id": "u1", "name": "가"},
-                         {"id": "u2", "name": "나"}]}
+        "contributors": [{"id": "u3", "name": None, "order": 1},
+                         {"id": "u1", "name": "가", "order": 2},
+                         {"id": "u2", "name": "나", "order": 3}]}
     raw = db.value("SELECT scc.place_page('a/가')")
     assert '"lng":126.9780123,"lat":37}' in raw
 

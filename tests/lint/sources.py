@@ -13,7 +13,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDERS = ["core", "net", "cache", "store", "apply", "http"]
+FOLDERS = ["core", "net", "cache", "store", "queue", "apply", "http"]
 LISTS = {"ngx_scc_deps": ".h", "ngx_scc_srcs": ".c"}
 
 

@@ -9,6 +9,10 @@
 #include "scc_query.h"
 
 
+#define TEST_UUID                                                             \
+    "must be a UUID of 36 characters, as in the answer to the contribution"
+
+
 static const scc_query_conf_t  test_conf = { 500, 2000, 256 };
 
 
@@ -39,6 +43,12 @@ test_routes(void **state)
         "tiles.json/", "tiles/13/1/2.mvt", "tiles/13/1/2", "tiles/13/1.json",
         "tiles/13/1/-2.json", "tiles/13/+1/2.json", "tiles/13/1/2.json?",
         "tiles/z/1/2.json", "tiles/13/1/2/3.json", "%70laces",
+        "contribution", "contributionsx", "Contributions",
+    };
+
+    static const uint8_t  event[16] = {
+        0x01, 0x89, 0x0a, 0x5d, 0xac, 0x96, 0x77, 0x4b,
+        0xbc, 0xce, 0xb3, 0x02, 0x09, 0x9a, 0x80, 0x57
     };
 
     (void) state;
@@ -81,6 +91,15 @@ test_routes(void **state)
 
     assert_int_equal(test_path("tiles/16/65535/0.json", &q, &err), SCC_OK);
     assert_int_equal(test_path("tiles/13/8191/8191.json", &q, &err), SCC_OK);
+
+    assert_int_equal(test_path("contributions", &q, &err), SCC_OK);
+    assert_int_equal(q.route, SCC_ROUTE_CONTRIBUTIONS);
+
+    assert_int_equal(test_path("contributions/"
+                               "01890a5d-ac96-774b-bcce-b302099a8057", &q,
+                               &err), SCC_OK);
+    assert_int_equal(q.route, SCC_ROUTE_CONTRIBUTION);
+    assert_memory_equal(q.event, event, 16);
 
     for (i = 0; i < scc_test_items(none); i++) {
 
@@ -147,6 +166,19 @@ test_bad_parts(void **state)
         { "places/%ed%a0%80", SCC_ROUTE_PLACE, "id", NULL },
         { "places/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
           "aaaaaaaaa", SCC_ROUTE_PLACE, "id", NULL },
+        { "contributions/", SCC_ROUTE_CONTRIBUTION, "id",
+          TEST_UUID },
+        { "contributions/1", SCC_ROUTE_CONTRIBUTION, "id",
+          TEST_UUID },
+        { "contributions/01890a5d-ac96-774b-bcce-b302099a805",
+          SCC_ROUTE_CONTRIBUTION, "id",
+          TEST_UUID },
+        { "contributions/01890a5d-ac96-774b-bcce-b302099a80571",
+          SCC_ROUTE_CONTRIBUTION, "id",
+          TEST_UUID },
+        { "contributions/01890a5d-ac96-774b-bcce-b302099a805g",
+          SCC_ROUTE_CONTRIBUTION, "id",
+          TEST_UUID },
     };
 
     (void) state;

@@ -1,0 +1,744 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include "ngx_scc_applier.h"
+#include "ngx_scc_backoff.h"
+#include "ngx_scc_entries.h"
+#include "ngx_scc_reconcile.h"
+
+
+/*
+ * One thing at a time: read entries, settle them, acknowledge them, read
+ * again.  Whatever goes wrong with the queue, an entry stays pending for
+ * this consumer, or for the one that claims it; and all of it is in some
+ * host's journal.
+ */
+
+#define NGX_SCC_APPLIER_POLL       20       /* ms, of an empty queue */
+#define NGX_SCC_APPLIER_POLL_MAX   250
+#define NGX_SCC_APPLIER_PAUSE      1000     /* ms, after an error of Redis */
+#define NGX_SCC_APPLIER_TIMEOUT    5000     /* ms, of a command */
+#define NGX_SCC_APPLIER_CLAIM      15000    /* ms between claims */
+#define NGX_SCC_APPLIER_IDLE       "60000"  /* ms, of what is claimed */
+#define NGX_SCC_APPLIER_RETIRED    300000   /* ms, silent and nothing owed */
+#define NGX_SCC_APPLIER_RECONCILE  10000    /* ms between passes */
+#define NGX_SCC_APPLIER_ALONE      1000     /* without a queue */
+#define NGX_SCC_APPLIER_SUMMARY    60000    /* ms between lines in the log */
+
+
+static ngx_str_t  ngx_scc_applier_stream = ngx_string("scc:queue");
+static ngx_str_t  ngx_scc_applier_group = ngx_string("apply");
+
+
+struct ngx_scc_applier_s {
+    ngx_scc_apply_t         apply;
+    ngx_scc_reconcile_t    *reconcile;
+    ngx_scc_redis_pool_t   *queue;          /* NULL: there is none */
+    ngx_str_t               consumer;
+    ngx_event_t             timer;
+    ngx_event_t             summary;
+    ngx_connection_t        dumb;
+    ngx_uint_t              incarnation;    /* of the queue's server */
+    ngx_msec_t              poll;
+    ngx_msec_t              claimed;        /* when it was last tried */
+    ngx_scc_apply_stat_t    said;           /* in the log */
+
+    unsigned                grouped:1;      /* the group is there */
+    unsigned                owed:1;         /* entries may be pending here */
+    unsigned                claim:1;        /* claiming goes on at "cursor" */
+    unsigned                told:1;         /* of trouble, in the log */
+    ngx_scc_entry_id_t      cursor;
+
+    /* the batch */
+    ngx_scc_settle_t        settle;
+    ngx_scc_entries_t       entries;
+    ngx_uint_t              answers;        /* to XACK and XDEL, to come */
+};
+
+
+static void ngx_scc_applier_timer(ngx_event_t *ev);
+static void ngx_scc_applier_soon(ngx_scc_applier_t *a, ngx_msec_t delay);
+static void ngx_scc_applier_step(ngx_scc_applier_t *a);
+static void ngx_scc_applier_send(ngx_scc_applier_t *a, ngx_uint_t argc,
+    ngx_str_t *argv, ngx_scc_redis_handler_pt handler);
+static void ngx_scc_applier_make_group(ngx_scc_applier_t *a);
+static void ngx_scc_applier_group_made(void *data,
+    ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
+static void ngx_scc_applier_read(ngx_scc_applier_t *a);
+static void ngx_scc_applier_entries(void *data,
+    ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
+static void ngx_scc_applier_claim(ngx_scc_applier_t *a);
+static void ngx_scc_applier_claimed(void *data,
+    ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
+static void ngx_scc_applier_consumers(void *data,
+    ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
+static void ngx_scc_applier_retired(void *data,
+    ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
+static ngx_int_t ngx_scc_applier_trouble(ngx_scc_applier_t *a,
+    ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
+static void ngx_scc_applier_batch(ngx_scc_applier_t *a);
+static void ngx_scc_applier_settled(void *data);
+static void ngx_scc_applier_acked(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply);
+static void ngx_scc_applier_summary(ngx_event_t *ev);
+
+
+ngx_scc_applier_t *
+ngx_scc_applier_create(ngx_cycle_t *cycle, ngx_scc_applier_conf_t *conf)
+{
+    u_char             *p;
+    ngx_time_t         *tp;
+    ngx_scc_applier_t  *a;
+
+    a = ngx_pcalloc(cycle->pool, sizeof(ngx_scc_applier_t));
+    if (a == NULL) {
+        return NULL;
+    }
+
+    a->apply.log = cycle->log;
+    a->apply.journal = conf->journal;
+    a->apply.pending = conf->pending;
+    a->apply.pg = ngx_scc_pg_pool_create(cycle, conf->pg);
+    if (a->apply.pg == NULL) {
+        return NULL;
+    }
+
+    a->dumb.fd = (ngx_socket_t) -1;
+
+    a->summary.data = &a->dumb;
+    a->summary.log = cycle->log;
+    a->summary.handler = ngx_scc_applier_summary;
+    a->summary.cancelable = 1;
+
+    ngx_add_timer(&a->summary, NGX_SCC_APPLIER_SUMMARY);
+
+    a->reconcile = ngx_scc_reconcile_create(cycle, &a->apply,
+        conf->queue->addr.sockaddr != NULL ? NGX_SCC_APPLIER_RECONCILE
+                                           : NGX_SCC_APPLIER_ALONE);
+    if (a->reconcile == NULL) {
+        return NULL;
+    }
+
+    if (conf->queue->addr.sockaddr == NULL) {
+        return a;
+    }
+
+    a->queue = ngx_scc_redis_pool_create(cycle, conf->queue);
+    if (a->queue == NULL) {
+        return NULL;
+    }
+
+    p = ngx_pnalloc(cycle->pool,
+                    cycle->hostname.len + 2 * NGX_INT64_LEN + 2);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    tp = ngx_timeofday();
+
+    a->consumer.data = p;
+    a->consumer.len = ngx_sprintf(p, "%V:%P:%T", &cycle->hostname, ngx_pid,
+                                  tp->sec) - p;
+
+    ngx_scc_settle_init(&a->settle, &a->apply, ngx_scc_applier_settled, a);
+    ngx_scc_entries_init(&a->entries, cycle->log);
+
+    a->poll = NGX_SCC_APPLIER_POLL;
+    a->claim = 1;
+
+    a->timer.data = &a->dumb;
+    a->timer.log = cycle->log;
+    a->timer.handler = ngx_scc_applier_timer;
+    a->timer.cancelable = 1;
+
+    ngx_add_timer(&a->timer, 1);
+
+    return a;
+}
+
+
+void
+ngx_scc_applier_destroy(ngx_scc_applier_t *a)
+{
+    ngx_scc_reconcile_destroy(a->reconcile);
+
+    if (a->summary.timer_set) {
+        ngx_del_timer(&a->summary);
+    }
+
+    if (a->queue != NULL) {
+        ngx_scc_redis_pool_destroy(a->queue);
+        ngx_scc_settle_destroy(&a->settle);
+        ngx_scc_entries_free(&a->entries);
+
+        if (a->timer.timer_set) {
+            ngx_del_timer(&a->timer);
+        }
+    }
+
+    ngx_scc_pg_pool_destroy(a->apply.pg);
+}
+
+
+static void
+ngx_scc_applier_timer(ngx_event_t *ev)
+{
+    ngx_scc_applier_t  *a;
+
+    a = ngx_scc_event_owner(ev, ngx_scc_applier_t, timer);
+
+    ngx_scc_applier_step(a);
+}
+
+
+static void
+ngx_scc_applier_soon(ngx_scc_applier_t *a, ngx_msec_t delay)
+{
+    ngx_add_timer(&a->timer, delay);
+}
+
+
+static void
+ngx_scc_applier_step(ngx_scc_applier_t *a)
+{
+    ngx_uint_t  incarnation;
+
+    if (ngx_exiting || ngx_terminate || ngx_quit) {
+        return;
+    }
+
+    if (!a->apply.have_store || !ngx_scc_redis_ready(a->queue)) {
+        ngx_scc_applier_soon(a, NGX_SCC_APPLIER_POLL_MAX);
+        return;
+    }
+
+    /* another server, or the same restarted: who knows what it has kept */
+
+    incarnation = ngx_scc_redis_incarnation(a->queue);
+
+    if (incarnation != a->incarnation) {
+
+        if (a->incarnation != 0) {
+            ngx_scc_reconcile_now(a->reconcile);
+        }
+
+        a->incarnation = incarnation;
+        a->grouped = 0;
+    }
+
+    if (!a->grouped) {
+        ngx_scc_applier_make_group(a);
+        return;
+    }
+
+    if (a->claim
+        || ngx_current_msec - a->claimed >= NGX_SCC_APPLIER_CLAIM)
+    {
+        ngx_scc_applier_claim(a);
+        return;
+    }
+
+    ngx_scc_applier_read(a);
+}
+
+
+static void
+ngx_scc_applier_send(ngx_scc_applier_t *a, ngx_uint_t argc, ngx_str_t *argv,
+    ngx_scc_redis_handler_pt handler)
+{
+    if (ngx_scc_redis_command(a->queue, argc, argv, NGX_SCC_APPLIER_TIMEOUT,
+                              handler, a)
+        == NULL)
+    {
+        ngx_scc_applier_soon(a, NGX_SCC_APPLIER_POLL_MAX);
+    }
+}
+
+
+/* From 0: what was sent while there was no group is not passed over. */
+
+static void
+ngx_scc_applier_make_group(ngx_scc_applier_t *a)
+{
+    ngx_str_t  argv[6];
+
+    ngx_str_set(&argv[0], "XGROUP");
+    ngx_str_set(&argv[1], "CREATE");
+    argv[2] = ngx_scc_applier_stream;
+    argv[3] = ngx_scc_applier_group;
+    ngx_str_set(&argv[4], "0");
+    ngx_str_set(&argv[5], "MKSTREAM");
+
+    ngx_scc_applier_send(a, 6, argv, ngx_scc_applier_group_made);
+}
+
+
+static void
+ngx_scc_applier_group_made(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_applier_t *a = data;
+
+    ngx_str_t           text;
+
+    if (status == NGX_SCC_REDIS_OK
+        && ngx_scc_reply_type(reply) == NGX_SCC_REPLY_ERROR)
+    {
+        text = ngx_scc_reply_str(reply);
+
+        if (ngx_scc_entries_is(&text, "BUSYGROUP")) {
+            a->grouped = 1;
+            ngx_scc_applier_step(a);
+            return;
+        }
+    }
+
+    if (ngx_scc_applier_trouble(a, status, reply) != NGX_OK) {
+        return;
+    }
+
+    a->grouped = 1;
+    ngx_scc_applier_step(a);
+}
+
+
+static void
+ngx_scc_applier_read(ngx_scc_applier_t *a)
+{
+    u_char     count[NGX_INT_T_LEN];
+    ngx_str_t  argv[9];
+
+    ngx_str_set(&argv[0], "XREADGROUP");
+    ngx_str_set(&argv[1], "GROUP");
+    argv[2] = ngx_scc_applier_group;
+    argv[3] = a->consumer;
+    ngx_str_set(&argv[4], "COUNT");
+    argv[5].data = count;
+    argv[5].len = ngx_sprintf(count, "%ui", a->entries.count) - count;
+    ngx_str_set(&argv[6], "STREAMS");
+    argv[7] = ngx_scc_applier_stream;
+
+    /* an answer that was lost on its way left entries pending here */
+
+    if (a->owed) {
+        ngx_str_set(&argv[8], "0");
+
+    } else {
+        ngx_str_set(&argv[8], ">");
+    }
+
+    ngx_scc_applier_send(a, 9, argv, ngx_scc_applier_entries);
+}
+
+
+static void
+ngx_scc_applier_entries(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_applier_t *a = data;
+
+    ngx_scc_redis_reply_t  *stream;
+
+    if (ngx_scc_applier_trouble(a, status, reply) != NGX_OK) {
+        return;
+    }
+
+    stream = ngx_scc_reply_element(reply, 0);
+
+    if (stream != NULL
+        && ngx_scc_entries_take(&a->entries, ngx_scc_reply_element(stream, 1))
+           != NGX_OK)
+    {
+        a->owed = 1;
+        ngx_scc_applier_soon(a, NGX_SCC_APPLIER_PAUSE);
+        return;
+    }
+
+    if (stream != NULL && a->entries.n_ids != 0) {
+        a->poll = NGX_SCC_APPLIER_POLL;
+        ngx_scc_applier_batch(a);
+        return;
+    }
+
+    if (a->owed) {
+        a->owed = 0;
+        ngx_scc_applier_step(a);
+        return;
+    }
+
+    ngx_scc_applier_soon(a, a->poll);
+
+    a->poll = ngx_min(2 * a->poll, NGX_SCC_APPLIER_POLL_MAX);
+}
+
+
+/* What another consumer took and never settled. */
+
+static void
+ngx_scc_applier_claim(ngx_scc_applier_t *a)
+{
+    u_char     count[NGX_INT_T_LEN];
+    ngx_str_t  argv[8];
+
+    a->claimed = ngx_current_msec;
+
+    if (a->cursor.len == 0) {
+        a->cursor.len = sizeof("0-0") - 1;
+        ngx_memcpy(a->cursor.data, "0-0", a->cursor.len);
+    }
+
+    ngx_str_set(&argv[0], "XAUTOCLAIM");
+    argv[1] = ngx_scc_applier_stream;
+    argv[2] = ngx_scc_applier_group;
+    argv[3] = a->consumer;
+    ngx_str_set(&argv[4], NGX_SCC_APPLIER_IDLE);
+    argv[5].len = a->cursor.len;
+    argv[5].data = a->cursor.data;
+    ngx_str_set(&argv[6], "COUNT");
+    argv[7].data = count;
+    argv[7].len = ngx_sprintf(count, "%ui", a->entries.count) - count;
+
+    ngx_scc_applier_send(a, 8, argv, ngx_scc_applier_claimed);
+}
+
+
+/*
+ * [cursor, entries, ids of pending entries that are gone]: those were
+ * settled and removed by a consumer that could not acknowledge them, or
+ * somebody trimmed the stream; the journal knows.
+ */
+
+static void
+ngx_scc_applier_claimed(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_applier_t *a = data;
+
+    ngx_str_t                argv[4], text;
+    ngx_uint_t               gone;
+    ngx_scc_redis_reply_t   *part;
+
+    if (ngx_scc_applier_trouble(a, status, reply) != NGX_OK) {
+        return;
+    }
+
+    a->claim = 0;
+
+    part = ngx_scc_reply_element(reply, 0);
+
+    if (part != NULL) {
+        text = ngx_scc_reply_str(part);
+
+        if (text.len <= NGX_SCC_ENTRY_ID) {
+            a->cursor.len = text.len;
+            ngx_memcpy(a->cursor.data, text.data, text.len);
+
+            a->claim = !ngx_scc_entries_is(&text, "0-0");
+        }
+    }
+
+    part = ngx_scc_reply_element(reply, 2);
+    gone = (part != NULL) ? ngx_scc_reply_elements(part) : 0;
+
+    if (gone != 0) {
+        ngx_log_error(NGX_LOG_WARN, a->apply.log, 0,
+                      "scc: %ui entries are gone from the queue that nobody "
+                      "had acknowledged; the journal is searched for what "
+                      "the store lacks", gone);
+
+        ngx_scc_reconcile_now(a->reconcile);
+    }
+
+    part = ngx_scc_reply_element(reply, 1);
+
+    if (part != NULL && ngx_scc_entries_take(&a->entries, part) != NGX_OK) {
+        a->owed = 1;
+        ngx_scc_applier_soon(a, NGX_SCC_APPLIER_PAUSE);
+        return;
+    }
+
+    if (part != NULL && a->entries.n_ids != 0) {
+        ngx_scc_applier_batch(a);
+        return;
+    }
+
+    ngx_str_set(&argv[0], "XINFO");
+    ngx_str_set(&argv[1], "CONSUMERS");
+    argv[2] = ngx_scc_applier_stream;
+    argv[3] = ngx_scc_applier_group;
+
+    ngx_scc_applier_send(a, 4, argv, ngx_scc_applier_consumers);
+}
+
+
+/* Helpers end and leave their names behind. */
+
+static void
+ngx_scc_applier_consumers(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_applier_t *a = data;
+
+    int64_t                 pending, idle;
+    ngx_str_t               argv[5], name, key;
+    ngx_uint_t              i, k;
+    ngx_scc_redis_reply_t  *consumer, *value;
+
+    if (ngx_scc_applier_trouble(a, status, reply) != NGX_OK) {
+        return;
+    }
+
+    for (i = 0; i < ngx_scc_reply_elements(reply); i++) {
+        consumer = ngx_scc_reply_element(reply, i);
+
+        pending = -1;
+        idle = -1;
+        ngx_str_null(&name);
+
+        for (k = 0; k + 1 < ngx_scc_reply_elements(consumer); k += 2) {
+            key = ngx_scc_reply_str(ngx_scc_reply_element(consumer, k));
+            value = ngx_scc_reply_element(consumer, k + 1);
+
+            if (ngx_scc_entries_is(&key, "name")) {
+                name = ngx_scc_reply_str(value);
+
+            } else if (ngx_scc_entries_is(&key, "pending")) {
+                pending = ngx_scc_reply_integer(value);
+
+            } else if (ngx_scc_entries_is(&key, "idle")) {
+                idle = ngx_scc_reply_integer(value);
+            }
+        }
+
+        if (pending != 0 || idle < NGX_SCC_APPLIER_RETIRED || name.len == 0) {
+            continue;
+        }
+
+        ngx_str_set(&argv[0], "XGROUP");
+        ngx_str_set(&argv[1], "DELCONSUMER");
+        argv[2] = ngx_scc_applier_stream;
+        argv[3] = ngx_scc_applier_group;
+        argv[4] = name;
+
+        (void) ngx_scc_redis_command(a->queue, 5, argv,
+                                     NGX_SCC_APPLIER_TIMEOUT,
+                                     ngx_scc_applier_retired, a);
+    }
+
+    ngx_scc_applier_step(a);
+}
+
+
+static void
+ngx_scc_applier_retired(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    /* if not now, then in a while */
+}
+
+
+/* NGX_OK: the reply is what was asked for; else a try later is arranged. */
+
+static ngx_int_t
+ngx_scc_applier_trouble(ngx_scc_applier_t *a, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    char       buf[256];
+    ngx_str_t  text;
+
+    if (status != NGX_SCC_REDIS_OK) {
+        a->owed = 1;
+        ngx_scc_applier_soon(a, NGX_SCC_APPLIER_POLL_MAX);
+        return NGX_ERROR;
+    }
+
+    if (ngx_scc_reply_type(reply) != NGX_SCC_REPLY_ERROR) {
+
+        if (a->told) {
+            a->told = 0;
+            ngx_log_error(NGX_LOG_NOTICE, a->apply.log, 0,
+                          "scc: the queue answers again");
+        }
+
+        return NGX_OK;
+    }
+
+    text = ngx_scc_reply_str(reply);
+
+    if (ngx_scc_entries_is(&text, "NOGROUP")) {
+
+        /* emptied, removed or restored */
+
+        ngx_log_error(NGX_LOG_WARN, a->apply.log, 0,
+                      "scc: the queue was emptied or replaced; the journal "
+                      "is searched for what the store lacks");
+
+        a->grouped = 0;
+        a->owed = 0;
+        a->cursor.len = 0;
+
+        ngx_scc_reconcile_now(a->reconcile);
+        ngx_scc_applier_soon(a, NGX_SCC_APPLIER_POLL);
+
+        return NGX_ERROR;
+    }
+
+    if (!a->told) {
+        a->told = 1;
+        ngx_log_error(NGX_LOG_ERR, a->apply.log, 0,
+                      "scc: the queue cannot be read: \"%s\"; contributions "
+                      "are taken from the journal until it can",
+                      ngx_scc_net_text(buf, sizeof(buf), (char *) text.data,
+                                       text.len));
+
+        ngx_scc_reconcile_now(a->reconcile);
+    }
+
+    ngx_scc_applier_soon(a, NGX_SCC_APPLIER_PAUSE);
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_scc_applier_batch(ngx_scc_applier_t *a)
+{
+    ngx_scc_entries_t  *e;
+
+    e = &a->entries;
+
+    if (e->n_items == 0) {
+        ngx_scc_applier_settled(a);
+        return;
+    }
+
+    a->apply.stat.oldest = e->items[0].bad ? 0 : e->items[0].record.received;
+
+    ngx_scc_settle(&a->settle, e->items, e->n_items);
+}
+
+
+/*
+ * XDEL first: between the two a crash leaves an acknowledgement to make, not
+ * an entry that nobody will ever look at.
+ */
+
+static void
+ngx_scc_applier_settled(void *data)
+{
+    ngx_scc_applier_t *a = data;
+
+    ngx_str_t   *argv;
+    ngx_uint_t   i, n;
+
+    a->apply.stat.oldest = 0;
+
+    ngx_scc_entries_trim(&a->entries);
+
+    n = a->entries.n_ids;
+
+    argv = ngx_alloc((n + 3) * sizeof(ngx_str_t), a->apply.log);
+
+    if (argv == NULL) {
+        a->owed = 1;
+        ngx_scc_applier_soon(a, NGX_SCC_APPLIER_PAUSE);
+        return;
+    }
+
+    for (i = 0; i < n; i++) {
+        argv[3 + i].len = a->entries.ids[i].len;
+        argv[3 + i].data = a->entries.ids[i].data;
+    }
+
+    a->answers = 0;
+
+    ngx_str_set(&argv[1], "XDEL");
+    argv[2] = ngx_scc_applier_stream;
+
+    if (ngx_scc_redis_command(a->queue, 2 + n, &argv[1],
+                              NGX_SCC_APPLIER_TIMEOUT, ngx_scc_applier_acked,
+                              a)
+        != NULL)
+    {
+        a->answers++;
+    }
+
+    ngx_str_set(&argv[0], "XACK");
+    argv[1] = ngx_scc_applier_stream;
+    argv[2] = ngx_scc_applier_group;
+
+    if (a->answers != 0
+        && ngx_scc_redis_command(a->queue, 3 + n, argv,
+                                 NGX_SCC_APPLIER_TIMEOUT,
+                                 ngx_scc_applier_acked, a)
+           != NULL)
+    {
+        a->answers++;
+    }
+
+    ngx_free(argv);
+
+    if (a->answers != 2) {
+        a->owed = 1;
+
+        if (a->answers == 0) {
+            ngx_scc_applier_soon(a, NGX_SCC_APPLIER_POLL_MAX);
+        }
+    }
+}
+
+
+static void
+ngx_scc_applier_acked(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_applier_t *a = data;
+
+    /* to entries of a queue that was emptied meanwhile the answer is 0 */
+
+    if (status != NGX_SCC_REDIS_OK
+        || ngx_scc_reply_type(reply) == NGX_SCC_REPLY_ERROR)
+    {
+        a->owed = 1;
+    }
+
+    if (--a->answers != 0) {
+        return;
+    }
+
+    if (a->owed) {
+        ngx_scc_applier_soon(a, NGX_SCC_APPLIER_POLL_MAX);
+        return;
+    }
+
+    ngx_scc_applier_step(a);
+}
+
+
+static void
+ngx_scc_applier_summary(ngx_event_t *ev)
+{
+    ngx_scc_applier_t     *a;
+    ngx_scc_apply_stat_t  *stat;
+
+    a = ngx_scc_event_owner(ev, ngx_scc_applier_t, summary);
+    stat = &a->apply.stat;
+
+    if (stat->applied != a->said.applied
+        || stat->duplicates != a->said.duplicates
+        || stat->dead != a->said.dead
+        || stat->retries != a->said.retries)
+    {
+        a->said = *stat;
+
+        ngx_log_error(NGX_LOG_INFO, a->apply.log, 0,
+                      "scc: contributions applied: %uL, known already: %uL, "
+                      "dead letters: %uL, retries: %uL", stat->applied,
+                      stat->duplicates, stat->dead, stat->retries);
+    }
+
+    ngx_add_timer(ev, NGX_SCC_APPLIER_SUMMARY);
+}

@@ -1,0 +1,605 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include "ngx_scc_forward.h"
+#include "ngx_scc_backoff.h"
+
+
+#define NGX_SCC_FORWARD_CHECK  30000    /* ms between looks at the queue */
+#define NGX_SCC_FORWARD_SOON   20       /* ms, while nothing is known of it */
+#define NGX_SCC_FORWARD_HOLD   20       /* ms between tries to send */
+
+static const ngx_str_t  ngx_scc_forward_stream = ngx_string("scc:queue");
+
+
+struct ngx_scc_forward_s {
+    ngx_scc_forward_conf_t   *conf;
+    ngx_scc_journal_t        *journal;
+    ngx_scc_redis_pool_t     *queue;        /* NULL: there is none */
+    ngx_scc_write_stat_t     *stat;
+    ngx_log_t                *log;
+    time_t                    complained;
+
+    ngx_queue_t               held;         /* letters the queue will get */
+    size_t                    held_size;
+    ngx_event_t               hold_timer;
+
+    /* does the queue sync every command? */
+    ngx_event_t               check_timer;
+    ngx_uint_t                asked;        /* incarnation of the question */
+    ngx_uint_t                answered;     /* of the last good answer; 0 */
+    unsigned                  checking:2;   /* answers to come */
+    unsigned                  bad:1;        /* one of them was not good */
+    unsigned                  told:1;       /* in the log */
+
+    ngx_connection_t          dumb;         /* for the timers' debug log */
+};
+
+
+/* Not the request's: it may leave before the record has arrived. */
+
+struct ngx_scc_letter_s {
+    ngx_scc_append_t          append;
+    ngx_scc_forward_t        *forward;
+    ngx_scc_letter_pt         handler;      /* NULL: nobody waits */
+    void                     *data;
+
+    ngx_scc_pending_entry_t   entry;
+
+    ngx_queue_t               queue;        /* in held */
+    scc_str_t                 record;       /* while held; a copy */
+    ngx_msec_t                deadline;
+};
+
+
+static void ngx_scc_forward_journaled(ngx_scc_append_t *append,
+    ngx_int_t rc);
+static ngx_int_t ngx_scc_forward_xadd(ngx_scc_letter_t *letter,
+    const scc_str_t *record);
+static void ngx_scc_forward_reply(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply);
+static ngx_int_t ngx_scc_forward_hold(ngx_scc_letter_t *letter,
+    const scc_str_t *record);
+static void ngx_scc_forward_hold_timer(ngx_event_t *ev);
+static void ngx_scc_forward_end(ngx_scc_letter_t *letter,
+    ngx_scc_letter_event_t event);
+static void ngx_scc_forward_doubt(ngx_scc_forward_t *forward);
+static void ngx_scc_forward_check_timer(ngx_event_t *ev);
+static void ngx_scc_forward_config(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply);
+static void ngx_scc_forward_info(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply);
+static void ngx_scc_forward_checked(ngx_scc_forward_t *forward,
+    ngx_uint_t good);
+static ngx_uint_t ngx_scc_forward_setting(ngx_scc_redis_reply_t *reply,
+    const char *name, const char *value);
+
+
+ngx_scc_forward_t *
+ngx_scc_forward_create(ngx_cycle_t *cycle, ngx_scc_forward_conf_t *conf)
+{
+    ngx_event_t        *ev;
+    ngx_scc_forward_t  *forward;
+
+    forward = ngx_pcalloc(cycle->pool, sizeof(ngx_scc_forward_t));
+    if (forward == NULL) {
+        return NULL;
+    }
+
+    forward->conf = conf;
+    forward->stat = &conf->pending->sh->stat;
+    forward->log = cycle->log;
+    forward->dumb.fd = (ngx_socket_t) -1;
+
+    ngx_queue_init(&forward->held);
+
+    forward->journal = ngx_scc_journal_create(cycle, conf->journal,
+                                              &forward->stat->journal);
+    if (forward->journal == NULL) {
+        return NULL;
+    }
+
+    if (conf->queue->addr.sockaddr == NULL) {
+        return forward;
+    }
+
+    forward->queue = ngx_scc_redis_pool_create(cycle, conf->queue);
+    if (forward->queue == NULL) {
+        return NULL;
+    }
+
+    /* letters that are held are waited for when the worker is to end */
+
+    ev = &forward->hold_timer;
+
+    ev->data = &forward->dumb;
+    ev->log = cycle->log;
+    ev->handler = ngx_scc_forward_hold_timer;
+
+    ev = &forward->check_timer;
+
+    ev->data = &forward->dumb;
+    ev->log = cycle->log;
+    ev->handler = ngx_scc_forward_check_timer;
+    ev->cancelable = 1;
+
+    ngx_add_timer(ev, 1);
+
+    return forward;
+}
+
+
+void
+ngx_scc_forward_destroy(ngx_scc_forward_t *forward)
+{
+    if (forward->queue != NULL) {
+        ngx_scc_redis_pool_destroy(forward->queue);
+    }
+
+    ngx_scc_journal_destroy(forward->journal);
+}
+
+
+const u_char *
+ngx_scc_forward_store(ngx_scc_forward_t *forward)
+{
+    return ngx_scc_journal_store(forward->journal);
+}
+
+
+ngx_int_t
+ngx_scc_forward_send(ngx_scc_forward_t *forward, scc_record_t *record,
+    ngx_uint_t given, ngx_scc_letter_pt handler, void *data,
+    ngx_scc_letter_t **letter)
+{
+    ngx_int_t                 rc;
+    ngx_scc_letter_t         *l;
+    ngx_scc_pending_entry_t  *entry;
+
+    l = ngx_calloc(sizeof(ngx_scc_letter_t), forward->log);
+    if (l == NULL) {
+        return NGX_BUSY;
+    }
+
+    l->append.handler = ngx_scc_forward_journaled;
+    l->append.data = l;
+
+    rc = ngx_scc_journal_append(forward->journal, record, &l->append);
+
+    if (rc != NGX_AGAIN) {
+        ngx_free(l);
+        return rc;
+    }
+
+    l->forward = forward;
+    l->handler = handler;
+    l->data = data;
+
+    entry = &l->entry;
+
+    ngx_memcpy(entry->id, record->event_id, 16);
+    ngx_memcpy(entry->print, record->sha256, sizeof(entry->print));
+    entry->hlc = record->hlc;
+    entry->sender = ngx_scc_pending_sender(&record->contributor_id);
+    entry->state = NGX_SCC_PENDING_WRITING;
+
+    if (given) {
+        ngx_scc_pending_put(forward->conf->pending, entry);
+    }
+
+    *letter = l;
+
+    return NGX_AGAIN;
+}
+
+
+void
+ngx_scc_forward_leave(ngx_scc_letter_t *letter)
+{
+    letter->handler = NULL;
+    letter->data = NULL;
+}
+
+
+static void
+ngx_scc_forward_journaled(ngx_scc_append_t *append, ngx_int_t rc)
+{
+    ngx_scc_letter_t *letter = append->data;
+
+    scc_str_t           record;
+    ngx_scc_forward_t  *forward;
+
+    forward = letter->forward;
+
+    if (rc != NGX_OK) {
+        ngx_scc_pending_drop(forward->conf->pending, letter->entry.id);
+        ngx_scc_forward_end(letter, NGX_SCC_LETTER_FAILED);
+        return;
+    }
+
+    letter->entry.state = NGX_SCC_PENDING_JOURNALED;
+    ngx_scc_pending_put(forward->conf->pending, &letter->entry);
+
+    /* sent first: the handler may end the request, and that take a while */
+
+    record = append->record;
+
+    if (forward->queue == NULL) {
+        rc = NGX_DECLINED;
+
+    } else {
+        rc = ngx_scc_forward_xadd(letter, &record);
+
+        if (rc != NGX_OK) {
+            rc = ngx_scc_forward_hold(letter, &record);
+        }
+    }
+
+    if (letter->handler != NULL) {
+        letter->handler(letter->data, NGX_SCC_LETTER_JOURNALED);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_scc_forward_end(letter, NGX_SCC_LETTER_UNQUEUED);
+    }
+}
+
+
+static ngx_int_t
+ngx_scc_forward_xadd(ngx_scc_letter_t *letter, const scc_str_t *record)
+{
+    ngx_str_t           argv[7];
+    ngx_scc_forward_t  *forward;
+
+    forward = letter->forward;
+
+    ngx_str_set(&argv[0], "XADD");
+    argv[1] = ngx_scc_forward_stream;
+    ngx_str_set(&argv[2], "*");
+    ngx_str_set(&argv[3], "r");
+    argv[4].len = record->len;
+    argv[4].data = (u_char *) record->data;
+    ngx_str_set(&argv[5], "s");
+    argv[6].len = sizeof(letter->append.segment);
+    argv[6].data = letter->append.segment;
+
+    return (ngx_scc_redis_command(forward->queue, 7, argv, 0,
+                                  ngx_scc_forward_reply, letter)
+            != NULL) ? NGX_OK : NGX_DECLINED;
+}
+
+
+static void
+ngx_scc_forward_reply(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_letter_t *letter = data;
+
+    ngx_str_t           text;
+    ngx_uint_t          synced;
+    ngx_scc_forward_t  *forward;
+
+    forward = letter->forward;
+
+    if (status != NGX_SCC_REDIS_OK) {
+        ngx_scc_forward_doubt(forward);
+        ngx_scc_forward_end(letter, NGX_SCC_LETTER_UNQUEUED);
+        return;
+    }
+
+    if (ngx_scc_reply_type(reply) != NGX_SCC_REPLY_STRING) {
+        text = ngx_scc_reply_str(reply);
+
+        if (forward->complained != ngx_time()) {
+            forward->complained = ngx_time();
+
+            ngx_log_error(NGX_LOG_ERR, forward->log, 0,
+                          "scc: the queue %V does not take contributions: "
+                          "\"%V\"; they stay in the journal",
+                          &forward->conf->queue->addr.name, &text);
+        }
+
+        ngx_scc_forward_doubt(forward);
+        ngx_scc_forward_end(letter, NGX_SCC_LETTER_UNQUEUED);
+        return;
+    }
+
+    (void) ngx_atomic_fetch_add(&forward->stat->queued, 1);
+
+    synced = (forward->answered != 0
+              && forward->answered
+                 == ngx_scc_redis_incarnation(forward->queue));
+
+    ngx_scc_pending_raise(forward->conf->pending, letter->entry.id,
+                          synced ? NGX_SCC_PENDING_SYNCED
+                                 : NGX_SCC_PENDING_QUEUED);
+
+    if (!synced) {
+        ngx_scc_forward_doubt(forward);
+    }
+
+    ngx_scc_forward_end(letter, synced ? NGX_SCC_LETTER_SYNCED
+                                       : NGX_SCC_LETTER_QUEUED);
+}
+
+
+/*
+ * The connection is not up yet, has just been lost, or is full: a moment
+ * later it may do, and saves the helper a search.
+ */
+
+static ngx_int_t
+ngx_scc_forward_hold(ngx_scc_letter_t *letter, const scc_str_t *record)
+{
+    u_char             *p;
+    ngx_scc_forward_t  *forward;
+
+    forward = letter->forward;
+
+    if (forward->held_size + record->len
+        > forward->conf->journal->pending_max)
+    {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_alloc(record->len, forward->log);
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(p, record->data, record->len);
+
+    letter->record.data = p;
+    letter->record.len = record->len;
+    letter->deadline = ngx_current_msec + forward->conf->queue->timeout;
+
+    ngx_queue_insert_tail(&forward->held, &letter->queue);
+    forward->held_size += record->len;
+
+    if (!forward->hold_timer.timer_set) {
+        ngx_add_timer(&forward->hold_timer, NGX_SCC_FORWARD_HOLD);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_scc_forward_hold_timer(ngx_event_t *ev)
+{
+    ngx_int_t           rc;
+    ngx_queue_t        *q;
+    ngx_scc_letter_t   *letter;
+    ngx_scc_forward_t  *forward;
+
+    forward = ngx_scc_event_owner(ev, ngx_scc_forward_t, hold_timer);
+
+    while (!ngx_queue_empty(&forward->held)) {
+        q = ngx_queue_head(&forward->held);
+        letter = ngx_queue_data(q, ngx_scc_letter_t, queue);
+
+        rc = ngx_scc_forward_xadd(letter, &letter->record);
+
+        if (rc != NGX_OK
+            && (ngx_msec_int_t) (letter->deadline - ngx_current_msec) > 0)
+        {
+            break;
+        }
+
+        ngx_queue_remove(q);
+        forward->held_size -= letter->record.len;
+
+        ngx_free((u_char *) letter->record.data);
+        letter->record.data = NULL;
+
+        if (rc != NGX_OK) {
+            ngx_scc_forward_end(letter, NGX_SCC_LETTER_UNQUEUED);
+        }
+    }
+
+    if (!ngx_queue_empty(&forward->held)
+        && !forward->hold_timer.timer_set)
+    {
+        ngx_add_timer(&forward->hold_timer, NGX_SCC_FORWARD_HOLD);
+    }
+}
+
+
+static void
+ngx_scc_forward_end(ngx_scc_letter_t *letter, ngx_scc_letter_event_t event)
+{
+    void               *data;
+    ngx_scc_letter_pt   handler;
+
+    if (event == NGX_SCC_LETTER_UNQUEUED) {
+        (void) ngx_atomic_fetch_add(&letter->forward->stat->unqueued, 1);
+    }
+
+    handler = letter->handler;
+    data = letter->data;
+
+    ngx_free(letter);
+
+    if (handler != NULL) {
+        handler(data, event);
+    }
+}
+
+
+/*
+ * An answer says "on disk" only if Redis syncs before each answer.  Whether
+ * it does is asked at each connect to another process of it, and again from
+ * time to time; what cannot be known is taken for no.
+ */
+
+static void
+ngx_scc_forward_doubt(ngx_scc_forward_t *forward)
+{
+    if (forward->answered == 0
+        && forward->asked == ngx_scc_redis_incarnation(forward->queue))
+    {
+        return;                 /* it was asked, and the answer was no */
+    }
+
+    forward->answered = 0;
+
+    if (forward->checking != 0) {
+        return;                 /* its end looks again */
+    }
+
+    if (forward->check_timer.timer_set) {
+        ngx_del_timer(&forward->check_timer);
+    }
+
+    ngx_add_timer(&forward->check_timer, 1);
+}
+
+
+static void
+ngx_scc_forward_check_timer(ngx_event_t *ev)
+{
+    ngx_str_t           argv[3];
+    ngx_scc_forward_t  *forward;
+
+    forward = ngx_scc_event_owner(ev, ngx_scc_forward_t, check_timer);
+
+    if (forward->checking != 0) {
+        return;                 /* each answer, or its loss, is told */
+    }
+
+    forward->asked = ngx_scc_redis_incarnation(forward->queue);
+    forward->bad = 0;
+
+    ngx_str_set(&argv[0], "CONFIG");
+    ngx_str_set(&argv[1], "GET");
+    ngx_str_set(&argv[2], "*append*");
+
+    if (ngx_scc_redis_command(forward->queue, 3, argv, 0,
+                              ngx_scc_forward_config, forward)
+        != NULL)
+    {
+        forward->checking++;
+
+        ngx_str_set(&argv[0], "INFO");
+        ngx_str_set(&argv[1], "persistence");
+
+        if (ngx_scc_redis_command(forward->queue, 2, argv, 0,
+                                  ngx_scc_forward_info, forward)
+            != NULL)
+        {
+            forward->checking++;
+
+        } else {
+            forward->bad = 1;
+        }
+
+        return;
+    }
+
+    forward->answered = 0;
+
+    ngx_add_timer(ev, NGX_SCC_FORWARD_SOON);
+}
+
+
+static void
+ngx_scc_forward_config(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_forward_t *forward = data;
+
+    ngx_scc_forward_checked(forward, status == NGX_SCC_REDIS_OK
+        && ngx_scc_forward_setting(reply, "appendonly", "yes")
+        && ngx_scc_forward_setting(reply, "appendfsync", "always")
+        && ngx_scc_forward_setting(reply, "no-appendfsync-on-rewrite", "no"));
+}
+
+
+static void
+ngx_scc_forward_info(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_forward_t *forward = data;
+
+    ngx_str_t  text;
+
+    ngx_str_null(&text);
+
+    if (status == NGX_SCC_REDIS_OK
+        && ngx_scc_reply_type(reply) == NGX_SCC_REPLY_STRING)
+    {
+        text = ngx_scc_reply_str(reply);
+    }
+
+    ngx_scc_forward_checked(forward, text.len != 0
+        && ngx_strnstr(text.data, "aof_enabled:1", text.len) != NULL
+        && ngx_strnstr(text.data, "aof_last_write_status:ok", text.len)
+           != NULL);
+}
+
+
+static void
+ngx_scc_forward_checked(ngx_scc_forward_t *forward, ngx_uint_t good)
+{
+    if (!good) {
+        forward->bad = 1;
+    }
+
+    if (--forward->checking != 0) {
+        return;
+    }
+
+    forward->answered = forward->bad ? 0 : forward->asked;
+
+    if (forward->asked == ngx_scc_redis_incarnation(forward->queue)
+        && ngx_scc_redis_ready(forward->queue))
+    {
+        if (forward->bad && !forward->told) {
+            ngx_log_error(NGX_LOG_WARN, forward->log, 0,
+                          "scc: the queue %V may lose what it has taken: "
+                          "\"appendonly yes\", \"appendfsync always\" and "
+                          "\"no-appendfsync-on-rewrite no\" cannot be seen "
+                          "there; queue=1 will not be said",
+                          &forward->conf->queue->addr.name);
+        }
+
+        forward->told = forward->bad;
+
+        ngx_add_timer(&forward->check_timer, NGX_SCC_FORWARD_CHECK);
+        return;
+    }
+
+    ngx_add_timer(&forward->check_timer, NGX_SCC_FORWARD_SOON);
+}
+
+
+static ngx_uint_t
+ngx_scc_forward_setting(ngx_scc_redis_reply_t *reply, const char *name,
+    const char *value)
+{
+    ngx_str_t   key, text;
+    ngx_uint_t  i, n;
+
+    if (ngx_scc_reply_type(reply) != NGX_SCC_REPLY_ARRAY) {
+        return 0;
+    }
+
+    n = ngx_scc_reply_elements(reply);
+
+    for (i = 0; i + 1 < n; i += 2) {
+        key = ngx_scc_reply_str(ngx_scc_reply_element(reply, i));
+        text = ngx_scc_reply_str(ngx_scc_reply_element(reply, i + 1));
+
+        if (key.len == ngx_strlen(name)
+            && ngx_strncmp(key.data, name, key.len) == 0)
+        {
+            return text.len == ngx_strlen(value)
+                   && ngx_strncmp(text.data, value, text.len) == 0;
+        }
+    }
+
+    return 0;
+}

@@ -1,0 +1,135 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#ifndef _NGX_SCC_PENDING_H_INCLUDED_
+#define _NGX_SCC_PENDING_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_scc_journal.h"
+
+
+/*
+ * What this host's processes tell each other about contributions: how far
+ * the recent ones have come, the counters of the write path, and the last
+ * hlc.  A shared memory zone of a fixed table: what is forgotten costs
+ * speed, never a contribution; the journal and the ledger are the truth.
+ */
+
+#define NGX_SCC_PENDING_SIZE  (8 * 1024 * 1024)     /* ~ 160,000 events */
+
+
+/* In the order of a contribution's life; it never goes back. */
+
+typedef enum {
+    NGX_SCC_PENDING_NONE = 0,
+    NGX_SCC_PENDING_WRITING,            /* not known to be durable */
+    NGX_SCC_PENDING_JOURNALED,
+    NGX_SCC_PENDING_QUEUED,
+    NGX_SCC_PENDING_SYNCED,             /* queued, and on the queue's disk */
+    NGX_SCC_PENDING_DEAD,               /* a dead letter; may be redriven */
+    NGX_SCC_PENDING_APPLIED,
+} ngx_scc_pending_state_t;
+
+
+typedef struct {
+    u_char                   id[16];    /* of the event */
+    uint64_t                 hlc;
+    u_char                   print[8];  /* first bytes of body's sha256 */
+    uint32_t                 sender;    /* crc32c of the contributor's id */
+    uint32_t                 time;      /* of its last change, seconds */
+    uint32_t                 state;
+    uint32_t                 spare;
+} ngx_scc_pending_entry_t;
+
+
+/* Why a request was refused before anything was written. */
+
+typedef enum {
+    NGX_SCC_REJECT_CONTRIBUTOR = 0,     /* 401: nobody */
+    NGX_SCC_REJECT_TYPE,                /* 415 */
+    NGX_SCC_REJECT_SIZE,                /* 411, 413 */
+    NGX_SCC_REJECT_KEY,                 /* 400: Idempotency-Key, query */
+    NGX_SCC_REJECT_BODY,                /* 400: faults */
+    NGX_SCC_REJECT_CONFLICT,            /* 422: same id, other body */
+    NGX_SCC_REJECT_N,
+} ngx_scc_reject_t;
+
+
+/* Counted from the start of nginx; never reset. */
+
+typedef struct {
+    ngx_atomic_t             accepted;  /* answered 201 or 202 */
+    ngx_atomic_t             repeated;  /* of these: known already */
+    ngx_atomic_t             waited;    /* of these: 201 */
+    ngx_atomic_t             rejected[NGX_SCC_REJECT_N];
+    ngx_atomic_t             refused;   /* 503: nothing was taken */
+    ngx_atomic_t             unknown;   /* 503: not reached in time */
+    ngx_atomic_t             fallback;  /* 202 below the level asked for */
+    ngx_atomic_t             left;      /* client gone before the answer */
+    ngx_atomic_t             queued;    /* XADD answered */
+    ngx_atomic_t             unqueued;  /* left to the reconcile pass */
+    ngx_atomic_t             applied;   /* the helper's */
+    ngx_atomic_t             dead;
+    ngx_atomic_t             forgotten; /* entries pushed out unapplied */
+    ngx_scc_journal_stat_t   journal;
+} ngx_scc_write_stat_t;
+
+
+typedef struct {
+    uint64_t                 magic;     /* layout and its sizes */
+    uint64_t                 hlc;       /* the last given out here */
+    int64_t                  clock;     /* wall clock less time since boot,
+                                           milliseconds; 0: none yet */
+    ngx_scc_write_stat_t     stat;
+    ngx_uint_t               buckets;
+    ngx_scc_pending_entry_t  entries[1];
+} ngx_scc_pending_shared_t;
+
+
+struct ngx_scc_pending_s {
+    ngx_scc_pending_shared_t  *sh;
+    ngx_slab_pool_t           *shpool;  /* its mutex guards the entries */
+};
+
+
+/* At configuration time; sh is set when the zone is made.  NULL on error,
+   which has been logged. */
+ngx_scc_pending_t *ngx_scc_pending_add(ngx_conf_t *cf, size_t size,
+    void *tag);
+
+/* NGX_OK: entry is a copy; NGX_DECLINED: not known here. */
+ngx_int_t ngx_scc_pending_find(ngx_scc_pending_t *pending,
+    const u_char *id, ngx_scc_pending_entry_t *entry);
+
+/* Adds it, or raises its state; of one that is there the rest is kept. */
+void ngx_scc_pending_put(ngx_scc_pending_t *pending,
+    const ngx_scc_pending_entry_t *entry);
+
+/* Raises the state if it is known here. */
+void ngx_scc_pending_raise(ngx_scc_pending_t *pending, const u_char *id,
+    ngx_scc_pending_state_t state);
+
+/* Forgets what never became durable. */
+void ngx_scc_pending_drop(ngx_scc_pending_t *pending, const u_char *id);
+
+/* The number that stands for a contributor in an entry. */
+uint32_t ngx_scc_pending_sender(const scc_str_t *contributor_id);
+
+/*
+ * The next hlc of this host (core/scc_contribution.h) at wall clock "msec".
+ * A wall clock that has gone a day more than the time since boot has is not
+ * followed: *suspect.  And: no later hlc is below "hlc", which was seen in a
+ * journal or the ledger.
+ */
+uint64_t ngx_scc_pending_hlc(ngx_scc_pending_t *pending, uint64_t msec,
+    bool *suspect);
+void ngx_scc_pending_hlc_seen(ngx_scc_pending_t *pending, uint64_t hlc);
+
+
+#endif /* _NGX_SCC_PENDING_H_INCLUDED_ */

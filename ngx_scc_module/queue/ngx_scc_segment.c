@@ -1,0 +1,347 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include "ngx_scc_segment.h"
+
+#include <sys/file.h>
+
+
+static ngx_err_t ngx_scc_segment_file(ngx_scc_segment_t *s, off_t size);
+static ngx_err_t ngx_scc_segment_take(ngx_scc_segment_t *s, off_t size);
+static ngx_err_t ngx_scc_segment_allocate(ngx_fd_t fd, off_t size);
+static ngx_err_t ngx_scc_segment_write(ngx_fd_t fd, const u_char *p,
+    size_t size, off_t offset);
+static ngx_err_t ngx_scc_segment_sync_dir(const char *path, size_t dir_len);
+
+
+ngx_err_t
+ngx_scc_segment_create(ngx_scc_segment_t *s, const char *dir,
+    const char *name, off_t size, const scc_segment_t *head,
+    ngx_uint_t *reserve)
+{
+    u_char    *last, block[SCC_JOURNAL_BLOCK];
+    uint32_t   chain;
+    ngx_err_t  err;
+
+    ngx_memzero(s, sizeof(ngx_scc_segment_t));
+    s->fd = NGX_INVALID_FILE;
+
+    s->dir_len = ngx_strlen(dir);
+
+    if (s->dir_len + 1 + ngx_strlen(name) + sizeof(".open") > NGX_MAX_PATH) {
+        return NGX_ENAMETOOLONG;
+    }
+
+    last = ngx_sprintf((u_char *) s->path, "%s/%s.open", dir, name);
+    *last = '\0';
+
+    err = ngx_scc_segment_file(s, size);
+
+    if (err == NGX_ENOSPC || err == EDQUOT) {
+
+        if (ngx_scc_segment_take(s, size) != 0) {
+            return err;
+        }
+
+        *reserve = 1;
+
+    } else if (err) {
+        return err;
+    }
+
+    chain = scc_segment_write(block, head);
+
+    err = ngx_scc_segment_write(s->fd, block, SCC_JOURNAL_BLOCK, 0);
+
+    if (err == 0 && fsync(s->fd) == -1) {
+        err = ngx_errno;
+    }
+
+    if (err == 0) {
+        err = ngx_scc_segment_sync_dir(s->path, s->dir_len);
+    }
+
+    if (err) {
+
+        /* nothing was ever acknowledged from it */
+
+        ngx_scc_segment_remove(s);
+
+        return err;
+    }
+
+    s->pos = SCC_JOURNAL_BLOCK;
+    s->size = size;
+    ngx_memcpy(s->id, head->segment, 16);
+
+    scc_chain_begin(&s->chain, head, chain);
+
+    return 0;
+}
+
+
+void
+ngx_scc_segment_reserve(const char *dir, off_t size)
+{
+    char      path[NGX_MAX_PATH];
+    u_char   *last;
+    ngx_fd_t  fd;
+
+    last = ngx_snprintf((u_char *) path, sizeof(path) - 1, "%s/%s", dir,
+                        NGX_SCC_SEGMENT_RESERVE);
+    *last = '\0';
+
+    fd = open(path, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
+
+    if (fd == NGX_INVALID_FILE) {
+        return;                 /* it is there, or cannot be */
+    }
+
+    if (ngx_scc_segment_allocate(fd, size) != 0) {
+        (void) unlink(path);
+    }
+
+    (void) close(fd);
+}
+
+
+ngx_err_t
+ngx_scc_segment_append(ngx_scc_segment_t *s, const u_char *p, size_t size)
+{
+    ngx_err_t    err;
+    struct stat  st;
+
+    err = ngx_scc_segment_write(s->fd, p, size, s->pos);
+
+    if (err == 0 && fdatasync(s->fd) == -1) {
+        err = ngx_errno;
+    }
+
+    /* what was removed under us is durable for nobody */
+
+    if (err == 0 && (fstat(s->fd, &st) == -1 || st.st_nlink == 0)) {
+        err = NGX_ENOENT;
+    }
+
+    if (err) {
+        s->failed = 1;
+        return err;
+    }
+
+    s->pos += (off_t) size;
+
+    return 0;
+}
+
+
+ngx_err_t
+ngx_scc_segment_seal(ngx_scc_segment_t *s)
+{
+    char       path[NGX_MAX_PATH];
+    size_t     len;
+    u_char     block[SCC_JOURNAL_BLOCK];
+    scc_buf_t  b;
+    ngx_err_t  err;
+
+    if (s->failed) {
+        ngx_scc_segment_close(s);
+        return 0;
+    }
+
+    scc_buf_fixed(&b, block, sizeof(block));
+
+    if (scc_batch_seal(&b, &s->chain) != SCC_OK) {
+        ngx_scc_segment_close(s);
+        return NGX_ENOMEM;
+    }
+
+    err = ngx_scc_segment_append(s, b.start, b.used);
+
+    if (err) {
+        ngx_scc_segment_close(s);
+        return err;
+    }
+
+    /* the preallocated rest holds nothing */
+
+    if (ftruncate(s->fd, s->pos) == -1 || fsync(s->fd) == -1) {
+        err = ngx_errno;
+    }
+
+    len = ngx_strlen(s->path) - (sizeof(".open") - 1);
+
+    ngx_memcpy(path, s->path, len);
+    ngx_memcpy(path + len, ".seg", sizeof(".seg"));
+
+    if (err == 0 && rename(s->path, path) == -1) {
+        err = ngx_errno;
+    }
+
+    if (err == 0) {
+        err = ngx_scc_segment_sync_dir(path, s->dir_len);
+    }
+
+    ngx_scc_segment_close(s);
+
+    return err;
+}
+
+
+void
+ngx_scc_segment_close(ngx_scc_segment_t *s)
+{
+    if (s->fd != NGX_INVALID_FILE) {
+        (void) close(s->fd);
+        s->fd = NGX_INVALID_FILE;
+    }
+}
+
+
+void
+ngx_scc_segment_remove(ngx_scc_segment_t *s)
+{
+    if (s->fd != NGX_INVALID_FILE) {
+        (void) unlink(s->path);
+        ngx_scc_segment_close(s);
+    }
+}
+
+
+/* Room is taken now, so that a full disk is met before a batch is. */
+
+static ngx_err_t
+ngx_scc_segment_file(ngx_scc_segment_t *s, off_t size)
+{
+    ngx_err_t  err;
+
+    s->fd = open(s->path, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
+
+    if (s->fd == NGX_INVALID_FILE) {
+        return ngx_errno;
+    }
+
+    err = (flock(s->fd, LOCK_EX|LOCK_NB) == -1) ? ngx_errno : 0;
+
+    if (err == 0) {
+        err = ngx_scc_segment_allocate(s->fd, size);
+    }
+
+    if (err) {
+        ngx_scc_segment_remove(s);
+    }
+
+    return err;
+}
+
+
+/* Another process may still be making the reserve: its room is checked. */
+
+static ngx_err_t
+ngx_scc_segment_take(ngx_scc_segment_t *s, off_t size)
+{
+    char       path[NGX_MAX_PATH];
+    u_char    *last;
+    ngx_err_t  err;
+
+    last = ngx_snprintf((u_char *) path, sizeof(path) - 1, "%*s/%s",
+                        s->dir_len, s->path, NGX_SCC_SEGMENT_RESERVE);
+    *last = '\0';
+
+    /* locked before it has the name by which orphans are known */
+
+    s->fd = open(path, O_RDWR|O_CLOEXEC);
+
+    if (s->fd == NGX_INVALID_FILE) {
+        return ngx_errno;
+    }
+
+    if (flock(s->fd, LOCK_EX|LOCK_NB) == -1) {
+        err = ngx_errno;
+        ngx_scc_segment_close(s);
+        return err;
+    }
+
+    if (rename(path, s->path) == -1) {
+        err = ngx_errno;
+        ngx_scc_segment_close(s);
+        return err;
+    }
+
+    err = ngx_scc_segment_allocate(s->fd, size);
+
+    if (err) {
+        ngx_scc_segment_remove(s);
+    }
+
+    return err;
+}
+
+
+static ngx_err_t
+ngx_scc_segment_allocate(ngx_fd_t fd, off_t size)
+{
+    int  rc;
+
+    do {
+        rc = posix_fallocate(fd, 0, size);
+    } while (rc == NGX_EINTR);
+
+    return rc;
+}
+
+
+static ngx_err_t
+ngx_scc_segment_write(ngx_fd_t fd, const u_char *p, size_t size,
+    off_t offset)
+{
+    ssize_t  n;
+
+    while (size != 0) {
+        n = pwrite(fd, p, size, offset);
+
+        if (n == -1) {
+            if (ngx_errno == NGX_EINTR) {
+                continue;
+            }
+
+            return ngx_errno;
+        }
+
+        if (n == 0) {
+            return NGX_ENOSPC;
+        }
+
+        p += n;
+        size -= (size_t) n;
+        offset += n;
+    }
+
+    return 0;
+}
+
+
+static ngx_err_t
+ngx_scc_segment_sync_dir(const char *path, size_t dir_len)
+{
+    int        fd;
+    char       dir[NGX_MAX_PATH];
+    ngx_err_t  err;
+
+    ngx_memcpy(dir, path, dir_len);
+    dir[dir_len] = '\0';
+
+    fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd == -1) {
+        return ngx_errno;
+    }
+
+    err = (fsync(fd) == -1) ? ngx_errno : 0;
+
+    (void) close(fd);
+
+    return err;
+}

@@ -1,0 +1,399 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_scc_store_write.h"
+#include "scc_contribution.h"
+
+
+typedef void (*ngx_scc_store_write_pt)(scc_buf_t *b,
+    const ngx_scc_item_t *item);
+
+
+static void ngx_scc_store_array(scc_buf_t *b, const ngx_scc_item_t *items,
+    ngx_uint_t n, ngx_scc_store_write_pt write);
+static ngx_int_t ngx_scc_store_cut(scc_buf_t *b, const size_t *ends,
+    ngx_str_t *values, ngx_uint_t n);
+static void ngx_scc_store_end(scc_buf_t *b, size_t **end);
+static void ngx_scc_store_quote(scc_buf_t *b, scc_str_t text);
+static void ngx_scc_store_null_if_empty(scc_buf_t *b, scc_str_t text);
+static void ngx_scc_store_hex(scc_buf_t *b, const u_char *p, size_t len);
+static void ngx_scc_store_event_id(scc_buf_t *b, const ngx_scc_item_t *item);
+static void ngx_scc_store_hlc(scc_buf_t *b, const ngx_scc_item_t *item);
+static void ngx_scc_store_kind(scc_buf_t *b, const ngx_scc_item_t *item);
+static void ngx_scc_store_contributor_id(scc_buf_t *b,
+    const ngx_scc_item_t *item);
+static void ngx_scc_store_contributor_name(scc_buf_t *b,
+    const ngx_scc_item_t *item);
+static void ngx_scc_store_key(scc_buf_t *b, const ngx_scc_item_t *item);
+static void ngx_scc_store_received(scc_buf_t *b, const ngx_scc_item_t *item);
+static void ngx_scc_store_segment(scc_buf_t *b, const ngx_scc_item_t *item);
+static void ngx_scc_store_body(scc_buf_t *b, const ngx_scc_item_t *item);
+static void ngx_scc_store_sha256(scc_buf_t *b, const ngx_scc_item_t *item);
+
+
+/* OFFSET keeps the call behind the store's own check. */
+
+const ngx_scc_pg_stmt_t  ngx_scc_store_contribute = {
+    "scc_contribute_1",
+    "SELECT set_config('synchronous_commit', 'on', true),"
+    " (x.a).events_new, (x.a).events_old, (x.a).mismatched"
+    " FROM (SELECT scc.contribute($1::uuid[], $2::bigint[], $3::text[],"
+        " $4::text[], $5::text[], $6::text[], $7::timestamptz[],"
+        " $8::uuid[], $9::text[]) AS a"
+        " FROM scc.identity i WHERE i.store_uuid = $10::uuid OFFSET 0) x",
+    NGX_SCC_STORE_CONTRIBUTE_PARAMS
+};
+
+
+const ngx_scc_pg_stmt_t  ngx_scc_store_missing = {
+    "scc_missing_1",
+    "SELECT m.i, m.dead FROM scc.identity s"
+    " LEFT JOIN LATERAL scc.missing($1::uuid[], $2::bytea[]) m ON true"
+    " WHERE s.store_uuid = $3::uuid ORDER BY m.i",
+    NGX_SCC_STORE_MISSING_PARAMS
+};
+
+
+const ngx_scc_pg_stmt_t  ngx_scc_store_bury = {
+    "scc_bury_1",
+    "SELECT set_config('synchronous_commit', 'on', true),"
+    " scc.bury($1::uuid, $2::uuid, $3::text, $4::text, $5::bytea)"
+    " FROM scc.identity i WHERE i.store_uuid = $6::uuid",
+    NGX_SCC_STORE_BURY_PARAMS
+};
+
+
+ngx_int_t
+ngx_scc_store_contribute_params(scc_buf_t *b, const ngx_scc_item_t *items,
+    ngx_uint_t n, const u_char *store, ngx_str_t *values)
+{
+    size_t      ends[NGX_SCC_STORE_CONTRIBUTE_PARAMS], *end;
+    ngx_uint_t  i;
+
+    static const ngx_scc_store_write_pt  writers[] = {
+        ngx_scc_store_event_id,
+        ngx_scc_store_hlc,
+        ngx_scc_store_kind,
+        ngx_scc_store_contributor_id,
+        ngx_scc_store_contributor_name,
+        ngx_scc_store_key,
+        ngx_scc_store_received,
+        ngx_scc_store_segment,
+        ngx_scc_store_body
+    };
+
+    scc_buf_reset(b);
+    end = ends;
+
+    for (i = 0; i < sizeof(writers) / sizeof(writers[0]); i++) {
+        ngx_scc_store_array(b, items, n, writers[i]);
+        ngx_scc_store_end(b, &end);
+    }
+
+    scc_uuid_write(b, store);
+    ngx_scc_store_end(b, &end);
+
+    return ngx_scc_store_cut(b, ends, values,
+                             NGX_SCC_STORE_CONTRIBUTE_PARAMS);
+}
+
+
+ngx_int_t
+ngx_scc_store_missing_params(scc_buf_t *b, const ngx_scc_item_t *items,
+    ngx_uint_t n, const u_char *store, ngx_str_t *values)
+{
+    size_t  ends[NGX_SCC_STORE_MISSING_PARAMS], *end;
+
+    scc_buf_reset(b);
+    end = ends;
+
+    ngx_scc_store_array(b, items, n, ngx_scc_store_event_id);
+    ngx_scc_store_end(b, &end);
+
+    ngx_scc_store_array(b, items, n, ngx_scc_store_sha256);
+    ngx_scc_store_end(b, &end);
+
+    scc_uuid_write(b, store);
+    ngx_scc_store_end(b, &end);
+
+    return ngx_scc_store_cut(b, ends, values, NGX_SCC_STORE_MISSING_PARAMS);
+}
+
+
+/* What is no record is known by its bytes: told again, it is the same. */
+
+ngx_int_t
+ngx_scc_store_bury_params(scc_buf_t *b, const ngx_scc_item_t *item,
+    const char *reason, const char *sqlstate, const u_char *store,
+    ngx_str_t *values)
+{
+    u_char     id[16], sha256[32];
+    size_t     ends[NGX_SCC_STORE_BURY_PARAMS], *end;
+    scc_str_t  raw;
+
+    scc_buf_reset(b);
+    end = ends;
+
+    if (item->bad) {
+        raw.len = item->raw.len;
+        raw.data = item->raw.data;
+
+        scc_sha256(sha256, raw);
+        scc_uuid_v8(id, sha256);
+        scc_uuid_write(b, id);
+
+    } else {
+        scc_uuid_write(b, item->record.event_id);
+    }
+
+    ngx_scc_store_end(b, &end);
+
+    if (item->has_segment) {
+        scc_uuid_write(b, item->segment);
+    }
+
+    ngx_scc_store_end(b, &end);
+
+    scc_buf_text(b, reason);
+    ngx_scc_store_end(b, &end);
+
+    if (sqlstate != NULL) {
+        scc_buf_text(b, sqlstate);
+    }
+
+    ngx_scc_store_end(b, &end);
+
+    scc_buf_text(b, "\\x");
+    ngx_scc_store_hex(b, item->raw.data, item->raw.len);
+    ngx_scc_store_end(b, &end);
+
+    scc_uuid_write(b, store);
+    ngx_scc_store_end(b, &end);
+
+    if (ngx_scc_store_cut(b, ends, values, NGX_SCC_STORE_BURY_PARAMS)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (!item->has_segment) {
+        values[1].len = NGX_SCC_PG_NULL;
+    }
+
+    if (sqlstate == NULL) {
+        values[3].len = NGX_SCC_PG_NULL;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_scc_store_array(scc_buf_t *b, const ngx_scc_item_t *items, ngx_uint_t n,
+    ngx_scc_store_write_pt write)
+{
+    char        comma;
+    ngx_uint_t  i;
+
+    comma = '{';
+
+    for (i = 0; i < n; i++) {
+
+        if (!ngx_scc_item_waits(&items[i])) {
+            continue;
+        }
+
+        scc_buf_byte(b, (uint8_t) comma);
+        comma = ',';
+
+        write(b, &items[i]);
+    }
+
+    if (comma == '{') {
+        scc_buf_byte(b, '{');
+    }
+
+    scc_buf_byte(b, '}');
+}
+
+
+/* A value ends here; the buffer may still move. */
+
+static void
+ngx_scc_store_end(scc_buf_t *b, size_t **end)
+{
+    **end = b->used;
+    (*end)++;
+}
+
+
+static ngx_int_t
+ngx_scc_store_cut(scc_buf_t *b, const size_t *ends, ngx_str_t *values,
+    ngx_uint_t n)
+{
+    size_t      start;
+    ngx_uint_t  i;
+
+    if (b->error) {
+        scc_buf_free(b);
+        return NGX_ERROR;
+    }
+
+    start = 0;
+
+    for (i = 0; i < n; i++) {
+        values[i].data = b->start + start;
+        values[i].len = ends[i] - start;
+        start = ends[i];
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_scc_store_quote(scc_buf_t *b, scc_str_t text)
+{
+    size_t  i, from;
+
+    scc_buf_byte(b, '"');
+
+    from = 0;
+
+    for (i = 0; i < text.len; i++) {
+        if (text.data[i] == '"' || text.data[i] == '\\') {
+            scc_buf_mem(b, text.data + from, i - from);
+            scc_buf_byte(b, '\\');
+            from = i;
+        }
+    }
+
+    if (text.len > from) {
+        scc_buf_mem(b, text.data + from, text.len - from);
+    }
+
+    scc_buf_byte(b, '"');
+}
+
+
+static void
+ngx_scc_store_null_if_empty(scc_buf_t *b, scc_str_t text)
+{
+    if (text.len == 0) {
+        scc_buf_text(b, "NULL");
+        return;
+    }
+
+    ngx_scc_store_quote(b, text);
+}
+
+
+static void
+ngx_scc_store_hex(scc_buf_t *b, const u_char *p, size_t len)
+{
+    uint8_t  *dst;
+
+    dst = scc_buf_reserve(b, 2 * len);
+
+    if (dst != NULL) {
+        (void) ngx_hex_dump(dst, (u_char *) p, len);
+    }
+}
+
+
+static void
+ngx_scc_store_event_id(scc_buf_t *b, const ngx_scc_item_t *item)
+{
+    scc_uuid_write(b, item->record.event_id);
+}
+
+
+/* Beyond bigint the store says so, for this event alone. */
+
+static void
+ngx_scc_store_hlc(scc_buf_t *b, const ngx_scc_item_t *item)
+{
+    scc_buf_uint(b, item->record.hlc);
+}
+
+
+static void
+ngx_scc_store_kind(scc_buf_t *b, const ngx_scc_item_t *item)
+{
+    scc_buf_str(b, scc_kind_name(item->record.kind));
+}
+
+
+static void
+ngx_scc_store_contributor_id(scc_buf_t *b, const ngx_scc_item_t *item)
+{
+    ngx_scc_store_quote(b, item->record.contributor_id);
+}
+
+
+static void
+ngx_scc_store_contributor_name(scc_buf_t *b, const ngx_scc_item_t *item)
+{
+    ngx_scc_store_null_if_empty(b, item->record.contributor_name);
+}
+
+
+static void
+ngx_scc_store_key(scc_buf_t *b, const ngx_scc_item_t *item)
+{
+    ngx_scc_store_null_if_empty(b, item->record.key);
+}
+
+
+static void
+ngx_scc_store_received(scc_buf_t *b, const ngx_scc_item_t *item)
+{
+    u_char    *last, text[sizeof("\"2554-07-21 23:34:33.709551+00\"")];
+    uint64_t   received;
+    ngx_tm_t   tm;
+
+    received = item->record.received;
+
+    ngx_gmtime((time_t) (received / 1000000000), &tm);
+
+    last = ngx_sprintf(text, "\"%04d-%02d-%02d %02d:%02d:%02d.%06uL+00\"",
+                       tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                       tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
+                       received / 1000 % 1000000);
+
+    scc_buf_mem(b, text, last - text);
+}
+
+
+static void
+ngx_scc_store_segment(scc_buf_t *b, const ngx_scc_item_t *item)
+{
+    if (!item->has_segment) {
+        scc_buf_text(b, "NULL");
+        return;
+    }
+
+    scc_uuid_write(b, item->segment);
+}
+
+
+static void
+ngx_scc_store_body(scc_buf_t *b, const ngx_scc_item_t *item)
+{
+    ngx_scc_store_quote(b, item->record.body);
+}
+
+
+static void
+ngx_scc_store_sha256(scc_buf_t *b, const ngx_scc_item_t *item)
+{
+    scc_buf_text(b, "\"\\\\x");
+    ngx_scc_store_hex(b, item->record.sha256, 32);
+    scc_buf_byte(b, '"');
+}

@@ -1,0 +1,75 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#ifndef _NGX_SCC_STORE_WRITE_H_INCLUDED_
+#define _NGX_SCC_STORE_WRITE_H_INCLUDED_
+
+
+#include "ngx_scc_pg.h"
+#include "scc_journal.h"
+
+
+/*
+ * What the helper asks of the store.  Every statement names the store that
+ * it means; of another one it answers no row and does nothing.  Those that
+ * write are durable when they have answered, whatever the server's default.
+ */
+
+
+/* A record on its way to the store. */
+
+typedef struct {
+    scc_record_t     record;            /* unless bad */
+    ngx_str_t        raw;               /* its bytes, as they came */
+    u_char           segment[16];       /* where it is in a journal */
+    unsigned         has_segment:1;
+    unsigned         bad:1;             /* raw is no record */
+    unsigned         dead:1;            /* to be a dead letter */
+    unsigned         done:1;            /* the store has it */
+} ngx_scc_item_t;
+
+
+/*
+ * CONTRIBUTE: one row: 1 how many were new, 2 old, 3 the positions of those
+ * whose id or key the ledger has with another body ("{1,7}").
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_contribute;
+#define NGX_SCC_STORE_CONTRIBUTE_PARAMS  10
+
+/*
+ * MISSING: rows, in order, of 0 the position, from 1, of an event that the
+ * ledger does not have with this body, 1 whether it is a dead letter; one
+ * row of NULL if there is none.
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_missing;
+#define NGX_SCC_STORE_MISSING_PARAMS  3
+
+/* BURY: one row; a dead letter that is there already is not added. */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_bury;
+#define NGX_SCC_STORE_BURY_PARAMS  6
+
+
+/*
+ * Parameters; they live in the buffer, which is emptied first.  Items that
+ * do not wait are left out: positions count the others.  NGX_ERROR: no
+ * memory.
+ */
+ngx_int_t ngx_scc_store_contribute_params(scc_buf_t *b,
+    const ngx_scc_item_t *items, ngx_uint_t n, const u_char *store,
+    ngx_str_t *values);
+ngx_int_t ngx_scc_store_missing_params(scc_buf_t *b,
+    const ngx_scc_item_t *items, ngx_uint_t n, const u_char *store,
+    ngx_str_t *values);
+ngx_int_t ngx_scc_store_bury_params(scc_buf_t *b, const ngx_scc_item_t *item,
+    const char *reason, const char *sqlstate, const u_char *store,
+    ngx_str_t *values);
+
+/* Neither bad, dead nor done. */
+#define ngx_scc_item_waits(item)                                              \
+    (!(item)->bad && !(item)->dead && !(item)->done)
+
+
+#endif /* _NGX_SCC_STORE_WRITE_H_INCLUDED_ */

@@ -1,0 +1,27 @@
+"""Fixtures of the fault tests, and what is skipped where."""
+
+import os
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+
+from rig import seeded                                        # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "quick: the half that make test runs, too")
+
+
+@pytest.fixture
+def rng(request):
+    return seeded(request.node.name)[0]
+
+
+@pytest.fixture
+def seed(request):
+    return seeded(request.node.name)[1]

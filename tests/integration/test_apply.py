@@ -1,0 +1,645 @@
+"""The applier: from the queue and the journal into the store, once, whatever
+happens to each of them meanwhile."""
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+import uuid
+
+import pytest
+
+import sccj
+import sccj_write
+from contribute import (PATH, Load, Writer, accepted, body, durability, head,
+                        journal_dir, new_body, queue_redis, store_uuid)
+from servers import Postgres, Redis, sccctl, wait_until
+
+KILLED = [r"exited on signal 9"]
+SEED = int(os.environ.get("SCC_SEED", "0")) or random.randrange(1 << 30)
+
+
+@pytest.fixture
+def rnd(request):
+    print(f"SCC_SEED={SEED}")
+    return random.Random(SEED)
+
+
+@pytest.fixture(scope="module")
+def template():
+    with Postgres() as server:
+        sccctl("init", pg=server)
+    return server.data
+
+
+@pytest.fixture
+def pg(template):
+    """A store of the test's own, so that it knows all that is in it."""
+    with Postgres(template=template) as server:
+        yield server
+
+
+@pytest.fixture
+def queue():
+    with queue_redis() as server:
+        yield server
+
+
+def ledger(pg):
+    return {uuid.UUID(i): b for i, b in pg.query(
+        "SELECT event_id::text, body FROM scc.contribution")}
+
+
+def dead(pg):
+    return [(uuid.UUID(i), r, s, bytes(raw)) for i, r, s, raw in pg.query(
+        "SELECT event_id::text, reason, sqlstate, raw FROM scc.dead_letter"
+        " ORDER BY id")]
+
+
+def count(pg):
+    return pg.query("SELECT count(*) FROM scc.contribution")[0][0]
+
+
+def drained(nginx, pg, queue=None, dirs=None, limit=60):
+    """Waits until the store has all that is in the journal."""
+    want = {r.event_id for d in dirs or nginx.dirs for r in sccj.records(d)}
+
+    def there():
+        have = set(ledger(pg)) | {d[0] for d in dead(pg)}
+        return want <= have
+    wait_until(there, limit, "the store to have what is in the journal", 0.1)
+    if queue is not None:
+        wait_until(lambda: queue.r.xlen("scc:queue") == 0, limit,
+                   "the queue to be empty", 0.1)
+    return want
+
+
+def exactly(nginx, pg, load=None, queue=None, dirs=None, limit=60):
+    """The ledger is what the journal holds: no more, no less, byte for
+    byte; and all of what was acknowledged is in it."""
+    drained(nginx, pg, queue, dirs, limit)
+    want = {r.event_id: r.body.decode()
+            for d in dirs or nginx.dirs for r in sccj.records(d)}
+    assert ledger(pg) == want
+    assert dead(pg) == []
+    if load is not None:
+        assert load.acked
+        assert {i: d.decode() for i, (d, _) in load.acked.items()}.items() \
+            <= want.items()
+
+
+def kill_helper(nginx):
+    for pid in wait_until(nginx.helpers, 10, "the helper"):
+        os.kill(pid, signal.SIGKILL)
+
+
+def xadd(queue, raw, segment=None, **fields):
+    f = {"r": raw} if raw is not None else {}
+    if segment is not None:
+        f["s"] = segment.bytes
+    f.update(fields)
+    return queue.r.xadd("scc:queue", f)
+
+
+def place_body(ident, **more):
+    return json.dumps(dict({
+        "kind": "place", "placeId": ident, "name": "이름 " + ident,
+        "location": {"lng": 127.0, "lat": 37.5}}, **more),
+        ensure_ascii=False).encode()
+
+
+# -- as it should go ---------------------------------------------------------
+
+
+def test_applied_at_once(pg, queue, figure):
+    """Journal, queue, ledger; and the queue is empty again."""
+    with Writer(pg, queue=queue, helper=True) as nginx:
+        accepted(nginx.post())
+        wait_until(lambda: count(pg) == 1, 5, "the first to be applied")
+        times = []
+        for i in range(20):
+            doc = accepted(nginx.post(body(f"길 {i}", comment="\"\\{},'"),
+                                      user="사용자", key=f'"k{i} \\"\\\\"'))
+            start = time.monotonic()
+            wait_until(lambda: nginx.state(doc["id"]) == "applied", 5,
+                       "it to be applied", 0.002)
+            times.append(time.monotonic() - start)
+        figure("applied after", f"{sorted(times)[10] * 1e3:.0f} ms, at most "
+                                f"{max(times) * 1e3:.0f} ms")
+        exactly(nginx, pg, queue=queue)
+        row = pg.query("SELECT contributor_id, contributor_name, idem_key,"
+                       " segment_id::text, received_at, target"
+                       " FROM scc.contribution WHERE target = '길 3'")[0]
+        r = [r for r in nginx.records() if r.target == "길 3"][0]
+        assert row[0] == r.contributor == "사용자"
+        assert row[2] == r.key == "k3 \"\\"
+        assert row[1] is None and r.name == ""
+        assert row[3] == str(sccj.Segment(sccj.segments(nginx.dirs[0])[0]).id)
+        assert abs(row[4].timestamp() * 10**9 - r.received) < 2000
+        groups = queue.r.xinfo_groups("scc:queue")
+        assert [(g["name"], g["pending"]) for g in groups] == [(b"apply", 0)]
+
+
+def test_acknowledged_when_applied(pg, queue):
+    with Writer(pg, queue=queue, helper=True,
+                location="scc_ack applied; scc_ack_timeout 5s;") as nginx:
+        for i in range(3):
+            a = nginx.post()
+            assert a.status == 201, a
+            assert durability(a)["applied"] == 1
+        assert count(pg) == 3
+
+
+def test_without_a_queue(pg):
+    """The journal alone is enough; it only takes a little longer."""
+    with Writer(pg, helper=True) as nginx:
+        with Load(nginx, 2) as load:
+            load.wait(50)
+        exactly(nginx, pg, load)
+
+
+def test_load_of_every_kind(pg, queue):
+    """Places, doors, comments, corrections: what the map shows follows."""
+    with Redis() as cache, Writer(pg, cache, queue, helper=True) as nginx:
+        def post(**doc):
+            return accepted(nginx.post(json.dumps(doc).encode()))["id"]
+
+        def page(test, limit=5):
+            def seen():
+                a = nginx.place("p")
+                return (a.json() if a.status == 200 else {}) \
+                    if test(a.json() if a.status == 200 else {}) else None
+            return wait_until(seen, limit, "the page to show it", 0.05)
+
+        accepted(nginx.post(place_body("p")))
+        page(lambda d: d)
+        access = post(kind="place_accessibility", placeId="p",
+                      stairInfo="NONE", hasSlope=False, floors=[1],
+                      entranceDoorTypes=["None"])
+        doc = page(lambda d: d.get("accessibility"))
+        assert doc["accessibility"]["registeredUserOrder"] == 1
+        assert [c["order"] for c in doc["contributors"]] == [1]
+        post(kind="comment", placeId="p", comment="문이 무겁다")
+        post(kind="retract", eventId=access)
+        page(lambda d: d and not d["accessibility"])
+        post(kind="restore", eventId=access)
+        page(lambda d: d.get("accessibility"))
+        closed = post(kind="report", placeId="p", reason="CLOSED")
+        page(lambda d: d.get("isClosed"))
+        post(kind="retract", eventId=closed)
+        page(lambda d: d and not d["isClosed"])
+        post(kind="contributor", displayName="홍길동")
+        page(lambda d: d and d["contributors"][0]["name"] == "홍길동")
+        post(kind="erase")
+        page(lambda d: d and d["contributors"][0]["name"] is None)
+        assert "홍길동" not in str(pg.query(
+            "SELECT c::text, d::text FROM scc.contribution c,"
+            " scc.contributor d"))
+        drained(nginx, pg, queue)
+        assert dead(pg) == []
+
+
+# -- processes that come and go ----------------------------------------------
+
+
+def test_helper_is_killed(pg, queue, rnd):
+    with Writer(pg, queue=queue, helper=True, workers=2,
+                allow_log=KILLED) as nginx:
+        with Load(nginx, 4) as load:
+            for _ in range(20):
+                kill_helper(nginx)
+                time.sleep(rnd.uniform(0.05, 0.6))
+        exactly(nginx, pg, load)
+
+
+def test_reloads(pg, queue, rnd):
+    """Old and new helper overlap; segments are sealed and marked."""
+    with Writer(pg, queue=queue, helper=True, workers=2) as nginx:
+        with Load(nginx, 4) as load:
+            for _ in range(8):
+                load.wait(30)
+                nginx.signal(signal.SIGHUP)
+                time.sleep(rnd.uniform(0, 0.5))
+        exactly(nginx, pg, load)
+        nginx.reload()
+
+        def marked():
+            names = os.listdir(nginx.dirs[0])
+            return all(x[:-3] + "applied" in names
+                       for x in names if x.endswith(".seg"))
+        wait_until(marked, 30, "every sealed segment to be marked", 0.1)
+
+
+def test_single_process(pg, queue):
+    with Writer(pg, queue=queue, main="master_process off;", workers=0,
+                helper=True) as nginx:
+        with Load(nginx, 4) as load:
+            load.wait(100)
+        exactly(nginx, pg, load, queue)
+
+
+def test_two_hosts(pg, queue, rnd):
+    """One queue, one store; each host's own journal.  What one host dies
+    over, the other finds in the queue."""
+    with Writer(pg, queue=queue, helper=True, allow_log=KILLED) as one, \
+            Writer(pg, queue=queue, helper=True, allow_log=KILLED) as two:
+        with Load(one, 3, "a") as a, Load(two, 3, "b") as b:
+            for _ in range(8):
+                kill_helper(rnd.choice([one, two]))
+                time.sleep(rnd.uniform(0.05, 0.5))
+        dirs = one.dirs + two.dirs
+        exactly(one, pg, dirs=dirs)
+        for load in (a, b):
+            assert set(load.acked) <= set(ledger(pg))
+
+
+def test_entries_of_a_dead_consumer(pg, queue):
+    """Taken over; those that are gone are looked for in the journal."""
+    with Writer(pg, queue=queue, helper=False) as nginx:
+        queue.r.xgroup_create("scc:queue", "apply", "0", mkstream=True)
+        for i in range(6):
+            accepted(nginx.post())
+        wait_until(lambda: queue.r.xlen("scc:queue") == 6, 5, "the queue")
+        got = queue.r.xreadgroup("apply", "gone:1:1", {"scc:queue": ">"}, 10)
+        ids = [e[0] for e in got[0][1]]
+        assert len(ids) == 6
+        queue.r.xdel("scc:queue", *ids[:2])
+        queue.r.xclaim("scc:queue", "apply", "gone:1:1", 0, ids[2:],
+                       idle=61000)
+        # XCLAIM drops what is gone from the pending list: put it back
+        assert queue.r.xpending("scc:queue", "apply")["pending"] == 6
+        nginx.helper = True
+        nginx.reload()
+        exactly(nginx, pg, queue=queue)
+        # pending ones that are gone are claimed when they are idle enough
+        owed = queue.r.xpending("scc:queue", "apply")["pending"]
+        assert owed <= 2
+
+
+# -- the queue ---------------------------------------------------------------
+
+
+def disturb(queue, rnd):
+    what = rnd.choice(["flushall", "del", "destroy", "trim", "setid"])
+    r = queue.r
+    if what == "flushall":
+        r.flushall()
+    elif what == "del":
+        r.delete("scc:queue")
+    elif what == "destroy":
+        if r.exists("scc:queue"):
+            r.xgroup_destroy("scc:queue", "apply")
+    elif what == "trim":
+        r.xtrim("scc:queue", maxlen=0, approximate=False)
+    else:                       # "$" instead of 0: what waits is passed over
+        if r.exists("scc:queue") and r.xinfo_groups("scc:queue"):
+            r.xgroup_setid("scc:queue", "apply", "$")
+    return what
+
+
+def test_the_queue_loses_everything(pg, queue, rnd):
+    with Writer(pg, queue=queue, helper=True, workers=2) as nginx:
+        with Load(nginx, 4) as load:
+            done = set()
+            for _ in range(15):
+                load.wait(20)
+                done.add(disturb(queue, rnd))
+                time.sleep(rnd.uniform(0, 0.3))
+        assert len(done) >= 3
+        exactly(nginx, pg, load)
+
+
+def test_the_queue_restarts_empty(pg, queue):
+    with Writer(pg, queue=queue, helper=True) as nginx:
+        nginx.stop_helper()
+        with Load(nginx, 2) as load:
+            load.wait(50)
+            queue.kill()
+            for name in os.listdir(queue.dir):
+                if name.startswith("appendonly"):
+                    os.rename(f"{queue.dir}/{name}", f"{queue.dir}/x{name}")
+            load.wait(20)
+            queue.start()
+            load.wait(20)
+            for pid in nginx.kids("cache manager"):
+                os.kill(pid, signal.SIGCONT)
+        exactly(nginx, pg, load, queue)
+
+
+def test_the_queue_is_something_else(pg, queue):
+    queue.r.set("scc:queue", "a string")
+    with Writer(pg, queue=queue, helper=True) as nginx:
+        with Load(nginx, 2) as load:
+            load.wait(30)
+        exactly(nginx, pg, load)
+        assert nginx.log().count("the queue cannot be read") == 1
+        queue.r.delete("scc:queue")
+        accepted(nginx.post())
+        exactly(nginx, pg, queue=queue)
+
+
+# -- the store ---------------------------------------------------------------
+
+
+def test_the_store_goes_and_comes(pg, queue, rnd):
+    with Writer(pg, queue=queue, helper=True, workers=2) as nginx:
+        with Load(nginx, 4) as load:
+            for stop in (pg.stop, pg.kill, pg.stop):
+                load.wait(50)
+                stop()
+                load.wait(50)
+                time.sleep(rnd.uniform(0, 1))
+                pg.start()
+                load.wait(50)
+        exactly(nginx, pg, load, queue)
+
+
+def test_the_store_is_frozen(pg, queue):
+    with Writer(pg, queue=queue, helper=True) as nginx:
+        with Load(nginx, 4) as load:
+            load.wait(50)
+            pg.sigstop()
+            load.wait(50)
+            time.sleep(1)
+            pg.sigcont()
+        exactly(nginx, pg, load, queue)
+
+
+def test_the_store_is_not_as_it_should_be(pg, queue, figure):
+    """A renamed column, as an emptied or changed store looks: applying
+    stops, nothing becomes a dead letter, and it goes on afterwards."""
+    with Writer(pg, queue=queue, helper=True) as nginx:
+        accepted(nginx.post())
+        exactly(nginx, pg, queue=queue)
+        pg.query("ALTER TABLE scc.contribution RENAME COLUMN target TO t")
+        with Load(nginx, 2) as load:
+            load.wait(30)
+            wait_until(lambda: "applying has stopped" in nginx.log(), 10,
+                       "the log to say so")
+            load.wait(30)
+        time.sleep(2)
+        assert count(pg) == 1 and dead(pg) == []
+        assert nginx.log().count("applying has stopped") == 1
+        pg.query("ALTER TABLE scc.contribution RENAME COLUMN t TO target")
+        start = time.monotonic()
+        exactly(nginx, pg, load, queue)
+        figure("goes on after", f"{time.monotonic() - start:.0f} s")
+        assert "takes contributions again" in nginx.log()
+
+
+def test_another_store_gets_nothing(template, queue):
+    with Postgres(template=template) as pg:
+        with Writer(pg, queue=queue, helper=True) as nginx:
+            for d in nginx.dirs:
+                sccj.init(d, uuid.uuid4())
+            nginx.restart()
+            accepted(nginx.post())
+            wait_until(lambda: "is not the one that the journal belongs to"
+                       in nginx.log(), 10, "the log to say so")
+            time.sleep(1)
+            assert count(pg) == 0 and dead(pg) == []
+
+
+# -- what is bad -------------------------------------------------------------
+
+
+def test_poison(pg, queue, rnd):
+    """In the queue and in the journal: each bad one is a dead letter, once,
+    and none of its neighbours is."""
+    store = store_uuid(pg)
+    bad = {
+        "stair": sccj_write.record(
+            "place_accessibility",
+            '{"placeId":"a","stairInfo":"MANY"}', age=9),
+        "nul": sccj_write.record("place", b'{"placeId":"a\\u0000"}', age=9),
+        "bytes": sccj_write.record("comment", b'{"placeId":"a","comment":'
+                                   b'"\xff\xfe"}', age=9),
+        "zero": sccj_write.record("comment", b'{"placeId":"a"}\0', age=9),
+        "nobody": sccj_write.record("place", place_body("x"), by="", age=9),
+        "json": sccj_write.record("place", b"not json", age=9),
+        "deep": sccj_write.record("place", place_body(
+            "deep", extra={"x": 0}).replace(
+                b'"x": 0', b'"x":' + b"[" * 20000 + b"]" * 20000), age=9),
+    }
+    good = [sccj_write.record("place", place_body(f"g{i}"), age=9)
+            for i in range(60)]
+    both = good + list(bad.values())
+    rnd.shuffle(both)
+    rubbish = [b"", b"x" * 200, good[0][:-8],
+               good[0][:60] + b"!" + good[0][61:]]
+
+    with Writer(pg, queue=queue, helper=False) as nginx:
+        w = sccj_write.Writer(nginx.dirs[0], store, base="poison")
+        for i in range(0, len(both), 9):
+            w.batch(*both[i:i + 9])
+        w.seal()
+        for raw in both[::2] + rubbish:
+            xadd(queue, raw, w.id)
+        xadd(queue, None, foo="bar")
+        nginx.helper = True
+        nginx.reload()
+        wait_until(lambda: queue.r.xlen("scc:queue") == 0, 30,
+                   "the queue to be empty")
+        wait_until(lambda: os.path.exists(w.applied), 30, "the mark")
+        ids = {uuid.UUID(bytes=r[40:56]) for r in good}
+        assert set(ledger(pg)) == ids
+        letters = dead(pg)
+        refused = [(i, raw) for i, reason, _, raw in letters
+                   if reason.startswith("refused: ")]
+        assert sorted(refused) == sorted(
+            (uuid.UUID(bytes=r[40:56]), r) for r in bad.values())
+        assert all(s[:2] in ("22", "23") for _, r, s, _ in letters
+                   if r.startswith("refused"))
+        others = [(r, s, raw) for _, r, s, raw in letters
+                  if not r.startswith("refused")]
+        assert {r[:2] for r in others} == {("bad-record", None)}
+        assert sorted(raw for _, _, raw in others) \
+            == sorted(rubbish + [b"foo\nbar\n"])
+        for ident in bad.values():
+            assert nginx.state(uuid.UUID(bytes=ident[40:56])) \
+                == "dead-letter"
+
+        # told again, they are not buried again
+        for raw in both + rubbish:
+            xadd(queue, raw, w.id)
+        wait_until(lambda: queue.r.xlen("scc:queue") == 0, 30,
+                   "the queue to be empty")
+        assert dead(pg) == letters and set(ledger(pg)) == ids
+
+
+def test_same_id_another_body(pg, queue):
+    one = sccj_write.record("place", place_body("a"), key="k")
+    ident = uuid.UUID(bytes=one[40:56])
+    other = sccj_write.record("place", place_body("b"), event_id=ident)
+    key = sccj_write.record("place", place_body("c"), key="k")
+    with Writer(pg, queue=queue, helper=True) as nginx:
+        xadd(queue, one)
+        wait_until(lambda: count(pg) == 1, 5, "the first")
+        for raw in (one, other, key, other):
+            xadd(queue, raw)
+        wait_until(lambda: queue.r.xlen("scc:queue") == 0, 10,
+                   "the queue to be empty")
+        assert list(ledger(pg)) == [ident]
+        assert sorted(dead(pg)) == sorted(
+            [(ident, "idem-mismatch", None, other),
+             (uuid.UUID(bytes=key[40:56]), "idem-mismatch", None, key)])
+        assert nginx.state(ident) == "applied"
+
+
+# -- segments ----------------------------------------------------------------
+
+
+def records(n, age=9.0, prefix="r"):
+    return [sccj_write.record("place", place_body(f"{prefix}{i}"), age=age)
+            for i in range(n)]
+
+
+def ids(raws):
+    return {uuid.UUID(bytes=r[40:56]) for r in raws}
+
+
+def age(path, seconds=60):
+    """Adoption looks at the time of the last change, which cannot be set:
+    waits until it is long enough ago."""
+    wait_until(lambda: time.time() - os.stat(path).st_ctime > 5.2, 8,
+               "the file to be old enough", 0.1)
+
+
+def test_segments_of_the_dead(pg):
+    """Clean, torn, sealed, empty, damaged: each as its kind demands."""
+    store = store_uuid(pg)
+    with Writer(pg, helper=False) as nginx:
+        d = nginx.dirs[0]
+        new = lambda name: sccj_write.Writer(d, store, base=name)
+        clean, torn, sealed = new("a-clean"), new("b-torn"), new("c-sealed")
+        zero, half, mid = new("d-zero"), new("e-half"), new("f-mid")
+        block = new("g-block")
+        kept = {}
+        for i, w in enumerate((clean, torn, sealed, mid, block)):
+            kept[w] = records(12, prefix=f"{w.base}-")
+            for k in range(0, 12, 3):
+                w.batch(*kept[w][k:k + 3])
+        at, size = torn.batch(*records(3, prefix="never"))
+        os.pwrite(torn.fd, bytes(size - 512), at + 512)
+        sealed.batch(kind=2, payload=sccj_write.pad(sccj_write.struct.pack(
+            "<QQQ16sQ", sealed.n, sealed.first, sealed.last,
+            sealed.xor.to_bytes(16, "big"), sealed.batches), 64))
+        os.pwrite(zero.fd, bytes(4096), 0)
+        os.pwrite(half.fd, bytes(2048), 2048)
+        os.pwrite(half.fd, b"SCCJ", 0)
+        mid.damage(4096 + 64 + 8)               # in the first batch
+        block.damage(20)
+        before = open(torn.path, "rb").read()
+        for w in (clean, torn, sealed, zero, half, mid, block):
+            w.die()
+        age(block.path)
+        nginx.helper = True
+        nginx.allow_log = []
+        nginx.reload()
+
+        lost = {uuid.UUID(bytes=kept[mid][0][40:56])}
+        want = set().union(*map(ids, kept.values())) - lost
+        wait_until(lambda: set(ledger(pg)) == want, 20,
+                   "what can be read to be applied", 0.1)
+        for w in (clean, torn, sealed):
+            wait_until(lambda: os.path.exists(w.applied), 10, "the mark")
+            s = sccj.Segment(w.sealed)
+            assert s.end == "sealed" and not os.path.exists(w.path)
+            assert {r.raw for r in s.records} == set(kept[w])
+        assert open(torn.broken, "rb").read() == before
+        assert not os.path.exists(clean.broken)
+        assert not os.path.exists(zero.path)
+        assert not os.path.exists(half.path) and os.path.exists(half.broken)
+        for w in (mid, block):                  # never cut, never marked
+            assert os.path.exists(w.path) and not os.path.exists(w.applied)
+            assert os.path.getsize(w.path) == 1 << 20
+        log = nginx.log()
+        assert log.count("is damaged at byte") == 2
+        assert dead(pg) == []
+        time.sleep(11)                          # another pass
+        assert nginx.log().count("is damaged at byte") == 2
+        assert set(ledger(pg)) == want
+
+
+def test_segment_of_a_living_writer(pg):
+    """Read while it grows; left alone, never marked."""
+    with Writer(pg, helper=True) as nginx:
+        w = sccj_write.Writer(nginx.dirs[0], store_uuid(pg))
+        first, young = records(3), records(3, age=0, prefix="y")
+        w.batch(*first)
+        w.batch(*young)
+        begun = time.monotonic()
+        wait_until(lambda: ids(first) <= set(ledger(pg)), 10, "the old ones")
+        wait_until(lambda: ids(young) <= set(ledger(pg)), 10, "the rest")
+        assert time.monotonic() - begun > 1
+        third = records(40, prefix="z")
+        for r in third:
+            w.batch(r)
+        # half of a batch is on its way
+        os.pwrite(w.fd, b"SCCB" + b"\1" * 60, w.at)
+        wait_until(lambda: ids(third) <= set(ledger(pg)), 10, "the last")
+        time.sleep(6)
+        assert os.path.exists(w.path) and not os.path.exists(w.applied)
+        os.pwrite(w.fd, bytes(64), w.at)
+        w.seal()
+        wait_until(lambda: os.path.exists(w.applied), 10, "the mark")
+        assert set(ledger(pg)) == ids(first + young + third)
+
+
+def test_large_segments(pg):
+    """Batches beyond what is read at once, and many of them."""
+    store = store_uuid(pg)
+    with Writer(pg, helper=False) as nginx:
+        w = sccj_write.Writer(nginx.dirs[0], store, size=24 << 20)
+        blank = b" " * 200000
+        big = [sccj_write.record("place", place_body(f"b{i}") + blank, age=9)
+               for i in range(28)]
+        small = records(1500)
+        for i in range(0, 1500, 500):
+            w.batch(*small[i:i + 500])
+        w.batch(*big)                           # 5.6 MB
+        w.seal()
+        nginx.helper = True
+        nginx.reload()
+        wait_until(lambda: os.path.exists(w.applied), 60, "the mark")
+        assert set(ledger(pg)) == ids(small + big)
+
+
+def test_two_directories(pg):
+    """What one copy has lost the other has."""
+    store = store_uuid(pg)
+    with Writer(pg, n_dirs=2, helper=False) as nginx:
+        a = sccj_write.Writer(nginx.dirs[0], store, base="s")
+        b = sccj_write.Writer(nginx.dirs[1], store, base="s")
+        raws = records(9)
+        for w in (a, b):
+            places = [w.batch(*raws[i:i + 3]) for i in (0, 3, 6)]
+        a.damage(places[0][0] + 70)
+        b.damage(places[2][0] + 70)
+        a.seal()
+        b.seal()
+        nginx.helper = True
+        nginx.reload()
+        wait_until(lambda: set(ledger(pg)) == ids(raws), 20, "all of them",
+                   0.1)
+        with Load(nginx, 2) as load:
+            load.wait(30)
+        wait_until(lambda: set(load.acked) <= set(ledger(pg)), 20,
+                   "the load", 0.1)
+        assert dead(pg) == []
+
+
+def test_a_segment_of_another_store_is_left_alone(pg):
+    with Writer(pg, helper=False) as nginx:
+        w = sccj_write.Writer(nginx.dirs[0], uuid.uuid4(), base="other")
+        w.batch(*records(3))
+        w.seal()
+        nginx.helper = True
+        nginx.reload()
+        accepted(nginx.post())
+        wait_until(lambda: count(pg) == 1, 10, "ours")
+        wait_until(lambda: "belongs to another store" in nginx.log(), 10,
+                   "the log to say so")
+        assert count(pg) == 1 and not os.path.exists(w.applied)

@@ -1,0 +1,287 @@
+"""sccctl rebuild: the store again, from journals alone."""
+
+import hashlib
+import os
+import re
+import threading
+import uuid
+
+import pytest
+
+import journals
+import sccj
+from contribute import (PATH, Writer, apply, body, head, journal_dir,
+                        store_uuid)
+from servers import Postgres, new_dir, sccctl
+
+# Left out: applied_at, created_at, updated_at (when a row was written) and
+# rev (how many writes it took, which batches decide).
+
+LEDGER = ["SELECT event_id, hlc, received_at, segment_id, schema_ver, kind, "
+          "target, contributor_id, contributor_name, idem_key, body_sha256, "
+          "body FROM scc.contribution ORDER BY hlc, event_id"]
+PLACES = [
+    "SELECT id, name, category, address, source, extra, building_id, "
+    "synthetic, is_closed, registered, level, lon_e7, lat_e7, hlc, event_id "
+    "FROM scc.place ORDER BY id",
+    "SELECT place_id, floors, is_first_floor, is_stair_only_option, "
+    "stair_info, stair_height_level, has_slope, entrance_door_types, "
+    "image_urls, contributor_id, hlc, event_id "
+    "FROM scc.place_accessibility ORDER BY place_id",
+    "SELECT id, name, address, lon_e7, lat_e7, contributor_id, hlc, event_id "
+    "FROM scc.building ORDER BY id",
+    "SELECT building_id, entrance_stair_info, entrance_stair_height_level, "
+    "entrance_door_types, has_slope, has_elevator, elevator_stair_info, "
+    "elevator_stair_height_level, image_urls, contributor_id, hlc, event_id "
+    "FROM scc.building_accessibility ORDER BY building_id",
+    "SELECT event_id, place_id, building_id, comment, contributor_id, hlc "
+    "FROM scc.comment ORDER BY event_id",
+    "SELECT event_id, place_id, reason, detail, contributor_id, hlc "
+    "FROM scc.report ORDER BY event_id"]
+ROSTER = ["SELECT id, display_name, hlc, order_no, erased_hlc "
+          "FROM scc.contributor ORDER BY id"]
+
+
+def export(pg, queries):
+    """The bytes of COPY, one query after the other."""
+    out = []
+    c = pg.connect()
+
+    class Sink:
+        def write(self, data):
+            out.append(data if isinstance(data, bytes) else data.encode())
+
+    with c, c.cursor() as cur:
+        cur.execute("SET timezone = 'UTC'")
+        for q in queries:
+            cur.copy_expert(f"COPY ({q}) TO STDOUT", Sink())
+    c.close()
+    return b"".join(out)
+
+
+def exports(pg):
+    return {"ledger": export(pg, LEDGER), "places": export(pg, PLACES),
+            "roster": export(pg, ROSTER)}
+
+
+def digests(out):
+    return dict(re.findall(r"^(\w+) sha256 ([0-9a-f]{64})$", out, re.M))
+
+
+def rebuild(pg, *dirs, code=0):
+    p = sccctl("rebuild", "--journal", *dirs, pg=pg, check=False)
+    assert p.returncode == code, (p.returncode, p.stdout, p.stderr)
+    return p
+
+
+def fresh_like(pg, store, epoch=2):
+    sccctl("init", "--store", store, "--epoch", epoch, pg=pg)
+
+
+def contribute(nginx, n):
+    """n contributions of every kind, on four connections."""
+    lock, ids, faults = threading.Lock(), [], []
+
+    def send(c, data, user, key=None):
+        a = c.get(PATH, head(user, key, {"X-Name": f"name of {user}"}),
+                  "POST", data)
+        if a.status not in (201, 202):
+            faults.append(a)
+            return None
+        return a.json()["id"]
+
+    with nginx.client() as c:               # who is first is first again
+        for i in range(20):
+            ids.append(send(c, body(f"first-{i}"), f"u{i}"))
+
+    def run(k):
+        with nginx.client() as c:
+            for i in range(k, n - 24, 4):
+                user, place = f"u{i % 20}", f"p{i % 97}"
+                data = body(place, stairInfo=["NONE", "ONE"][i % 2],
+                            **({"stairHeightLevel": "THUMB"} if i % 2
+                               else {}))
+                kind = i % 10
+                if kind == 3:
+                    data = (b'{"kind":"comment","placeId":"%s","comment":'
+                            b'"n%d"}' % (place.encode(), i))
+                elif kind == 5:
+                    data = (b'{"kind":"report","placeId":"%s","reason":'
+                            b'"CLOSED"}' % place.encode())
+                elif kind == 7 and ids:
+                    data = (b'{"kind":"retract","eventId":"%s"}'
+                            % ids[-1].encode())
+                got = send(c, data, user, f"k{i}" if kind == 1 else None)
+                with lock:
+                    ids.append(got)
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+    with nginx.client() as c:
+        for i in range(3):
+            send(c, b'{"kind":"erase"}', f"u{i}")
+        ids.append(send(c, body("after"), "u3"))
+    assert not faults, faults[:3]
+    return n
+
+
+def drain(pg, folder):
+    """Applies a journal as an applier would: in batches, by time."""
+    records = sorted(
+        ((r, uuid.UUID(bytes=s.id) if isinstance(s.id, bytes) else s.id)
+         for s in map(sccj.Segment, sccj.segments(folder))
+         for r in s.records), key=lambda x: (x[0].hlc, x[0].event_id.bytes))
+    db = pg.connect(user="scc_app")
+    for i in range(0, len(records), 37):
+        part = records[i:i + 37]
+        with db, db.cursor() as cur:
+            cur.execute(
+                "SELECT events_new FROM scc.contribute(%s::uuid[], "
+                "%s::bigint[], %s::text[], %s::text[], %s::text[], "
+                "%s::text[], ARRAY(SELECT 'epoch'::timestamptz + t * "
+                "interval '1 microsecond' FROM unnest(%s::bigint[]) t), "
+                "%s::uuid[], %s::text[])",
+                ([str(r.event_id) for r, _ in part],
+                 [r.hlc for r, _ in part], [r.kind for r, _ in part],
+                 [r.contributor for r, _ in part],
+                 [r.name or None for r, _ in part],
+                 [r.key or None for r, _ in part],
+                 [r.received // 1000 for r, _ in part],
+                 [str(s) for _, s in part],
+                 [r.body.decode() for r, _ in part]))
+    db.close()
+    return len(records)
+
+
+@pytest.fixture
+def fresh():
+    with Postgres() as pg:
+        yield pg
+
+
+def test_store_from_journals(figure):
+    """By HTTP and by import; then the cluster is lost, and made anew."""
+    n = int(os.environ.get("SCC_REBUILD", "3000"))
+    with Postgres() as pg:
+        sccctl("init", pg=pg)
+        store = store_uuid(pg)
+        folder, other = journal_dir(store), journal_dir(store, "import")
+        path = os.path.join(new_dir("in"), "s.csv")
+        sccctl("sample", "--places", n // 3, "--seed", 5, "--out", path)
+        sccctl("import", "--journal", other, path, pg=pg)
+        with Writer(pg, dirs=[folder], workers=2) as nginx:
+            contribute(nginx, n)
+        assert drain(pg, folder) == n
+        before = exports(pg)
+    assert len(before["ledger"]) > 100 * n
+
+    with Postgres() as pg:
+        fresh_like(pg, store)
+        p = rebuild(pg, folder, other)
+        after = exports(pg)
+        rate = re.search(r"(\d+) records/s", p.stdout)[1]
+        figure(f"{n} by HTTP and an import, rebuilt", f"{rate} records/s")
+        assert "dead letters 0" in p.stdout
+        for name in before:
+            assert before[name] == after[name], name
+            assert digests(p.stdout)[name] \
+                == hashlib.sha256(before[name]).hexdigest()
+        # once only
+        p = rebuild(pg, folder, code=1)
+        assert "not empty: it has" in p.stderr
+        assert exports(pg) == after
+
+
+def test_import_again_does_not_grow_the_journal(fresh):
+    sccctl("init", pg=fresh)
+    folder = journal_dir(store_uuid(fresh))
+    path = os.path.join(new_dir("in"), "s.csv")
+    sccctl("sample", "--places", 500, "--seed", 2, "--out", path)
+    p = sccctl("import", "--journal", folder, path, pg=fresh)
+    new = int(re.search(r"(\d+) new", p.stdout)[1])
+    assert f"{new} journaled" in p.stdout
+    files = sorted(os.listdir(folder))
+    ledger = {x for x, in fresh.query(
+        "SELECT event_id || ' ' || segment_id FROM scc.contribution")}
+    kept = [(r.event_id, s.id) for s in map(
+        sccj.Segment, sccj.segments(folder)) for r in s.records]
+    assert len(kept) == new == len(ledger)
+    assert {str(e) for e, _ in kept} == {x.split()[0] for x in ledger}
+    p = sccctl("import", path, pg=fresh, env={"SCC_JOURNAL": folder})
+    assert " 0 journaled" in p.stdout
+    assert sorted(os.listdir(folder)) == files
+
+
+def test_import_without_a_journal(fresh):
+    p = sccctl("import", "--journal", "", "x.csv", pg=fresh, check=False)
+    assert p.returncode == 2 and "no journal named" in p.stderr
+    assert "--no-journal" in p.stderr
+
+
+def segment(store, folder, *records, seal=True):
+    s = journals.Segment(store).batch(*records)
+    if seal:
+        s.seal()
+    return s.write(folder)
+
+
+def place(i, **kw):
+    return journals.Record("place", {"placeId": f"p{i}", "name": f"n{i}",
+                                     "location": {"lng": 127, "lat": 37}},
+                           counter=i, target=f"p{i}", **kw)
+
+
+@pytest.fixture
+def folder(fresh):
+    store = uuid.uuid4()
+    fresh_like(fresh, str(store), 7)
+    assert fresh.query("SELECT epoch FROM scc.identity") == [(7,)]
+    path = journal_dir(str(store))
+    path_store = store
+    return path, path_store
+
+
+def test_damage(fresh, folder):
+    folder, store = folder
+    s = segment(store, folder, *[place(i) for i in range(50)])
+    with open(s, "r+b") as f:
+        f.seek(4096 + 64 + 300)
+        f.write(b"\xff\xff\xff")
+    p = rebuild(fresh, folder, code=1)
+    assert "FAULT" in p.stdout and "--salvage" in p.stderr
+    assert fresh.query("SELECT count(*) FROM scc.contribution") == [(0,)]
+    p = rebuild(fresh, folder, "--salvage")
+    assert fresh.query("SELECT count(*) FROM scc.contribution") == [(49,)]
+
+
+def test_copies_count_once(fresh, folder):
+    folder, store = folder
+    other = new_dir("copy")
+    path = segment(store, folder, *[place(i) for i in range(9)], seal=False)
+    with open(path, "rb") as f, open(
+            os.path.join(other, os.path.basename(path)), "wb") as g:
+        g.write(f.read())
+    p = rebuild(fresh, folder, other)
+    assert "records 9, copies left out 9" in p.stdout
+    assert "events 9, duplicates 0, dead letters 0" in p.stdout
+
+
+def test_dry_run_and_another_store(fresh, folder):
+    folder, store = folder
+    segment(uuid.uuid4(), folder, place(1))
+    p = sccctl("rebuild", "--dry-run", "--salvage", "--journal", folder)
+    assert "dry run" in p.stdout and "records 1," in p.stdout
+    p = rebuild(fresh, folder, code=1)
+    assert "sccctl init --store" in p.stderr
+
+
+def test_init_keeps_a_used_identity(pg):
+    sccctl("import", "-", pg=pg, check=False)
+    pg.query("INSERT INTO scc.dead_letter (reason, raw) VALUES ('x', 'y')")
+    p = sccctl("init", "--store", uuid.uuid4(), pg=pg, check=False)
+    assert p.returncode == 1 and "keeps" in p.stderr
+    assert sccctl("init", "--epoch", 2, pg=pg, check=False).returncode == 2

@@ -1,0 +1,592 @@
+"""Contributions of every kind in the store: corrections, reports, erasure,
+order numbers; whatever the order they come in.
+"""
+
+import hashlib
+import itertools
+import json
+import random
+import uuid
+
+import psycopg2
+import pytest
+
+import test_store
+from test_store import (Event, access, arguments, building_access, cluster,
+                        copy, db, place)      # noqa: F401 (fixtures)
+
+CONTRIBUTE = ("SELECT events_new, events_old, mismatched FROM scc.contribute("
+              "%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::text[],"
+              " %s::text[], %s::timestamptz[], %s::uuid[], %s::text[])")
+
+CONTENT = dict(test_store.CONTENT, **{
+    "comment": "event_id, place_id, building_id, comment, contributor_id,"
+               " hlc",
+    "report": "event_id, place_id, reason, detail, contributor_id, hlc",
+    "retraction": "event_id, retracted, hlc, by_event",
+    "contributor": "id, display_name, hlc, erased_hlc",
+})
+
+
+def contribute(db, *events):
+    a = list(arguments(events))
+    a[7] = test_store.array([None] * len(events))
+    return db.query(CONTRIBUTE, a, "scc_app")[0]
+
+
+def content(db):
+    return {t: db.query(f"SELECT {c} FROM scc.{t} ORDER BY 1")
+            for t, c in CONTENT.items()}
+
+
+def retract(event, hlc, by="u9", kind="retract", **more):
+    ident = event.id if isinstance(event, Event) else event
+    return Event(kind, {"eventId": str(ident)}, hlc=hlc, by=by, **more)
+
+
+def restore(event, hlc, by="u9"):
+    return retract(event, hlc, by, "restore")
+
+
+def report(ident, hlc, reason="CLOSED", **more):
+    return Event("report", {"placeId": ident, "reason": reason, **more},
+                 hlc=hlc)
+
+
+def pages(db):
+    """Every page, without the numbers that depend on delivery."""
+    out = {}
+    for ident, in db.query("SELECT id FROM scc.place ORDER BY 1"):
+        p = db.page(ident)
+        for key in ("rev", "updatedAt"):
+            p.pop(key)
+        for part in ("accessibility", "buildingAccessibility"):
+            if p[part]:
+                p[part].pop("updatedAt")
+                p[part].pop("registeredUserOrder", None)
+        for c in p["contributors"]:
+            c.pop("order")
+        out[ident] = p
+    return out
+
+
+# -- any order, any number of times ------------------------------------------
+
+
+class Mix:
+    """Random events of every kind, about few targets and each other."""
+
+    def __init__(self, rnd):
+        self.rnd = rnd
+        self.made = []
+
+    def event(self):
+        rnd = self.rnd
+        hlc = rnd.randrange(1, 60)
+        by = rnd.choice(["u1", "u2", "u3"])
+        name = rnd.choice([None, f"name {rnd.randrange(9)}"])
+        where = f"p{rnd.randrange(4)}"
+        house = f"b{rnd.randrange(2)}"
+        kind = rnd.choice(["place", "place", "place_accessibility",
+                           "place_accessibility", "building",
+                           "building_accessibility", "comment", "report",
+                           "contributor", "erase", "retract", "retract",
+                           "retract", "restore", "restore"])
+        if kind == "place":
+            body = place(where, lng=127 + rnd.randrange(3) / 100,
+                         buildingId=rnd.choice([None, house]),
+                         isClosed=rnd.choice([None, False, True]))
+        elif kind == "place_accessibility":
+            body = access(where, rnd.choice(test_store.STAIRS),
+                          hasSlope=rnd.choice([None, True, False]))
+        elif kind == "building":
+            body = {"buildingId": house, "name": f"house {hlc}"}
+        elif kind == "building_accessibility":
+            body = building_access(house, rnd.choice(test_store.STAIRS))
+        elif kind == "comment":
+            body = rnd.choice([{"placeId": where}, {"buildingId": house}])
+            body["comment"] = f"said {hlc}"
+        elif kind == "report":
+            body = {"placeId": where,
+                    "reason": rnd.choice(["CLOSED", "CLOSED", "BAD_USER"])}
+        elif kind == "contributor":
+            body = {"displayName": f"called {rnd.randrange(9)}"}
+        elif kind == "erase":
+            body = {}
+        else:
+            body = {"eventId": str(rnd.choice(self.made).id
+                                   if self.made and rnd.random() < .95
+                                   else uuid.uuid4())}
+        e = Event(kind, body, hlc=hlc, by=by, name=name,
+                  event_id=uuid.UUID(int=rnd.getrandbits(128)))
+        self.made.append(e)
+        return e
+
+
+def model(events):
+    """What must be shown, by the rules said in words."""
+    order = lambda e: (e.hlc, str(e.id))
+    said = {}
+    for e in events:
+        if e.kind in ("retract", "restore"):
+            about = json.loads(e.body)["eventId"]
+            if about not in said or order(said[about]) < order(e):
+                said[about] = e
+    gone = {i for i, e in said.items() if e.kind == "retract"}
+    live = [e for e in events if str(e.id) not in gone]
+
+    def newest(kind, key):
+        out = {}
+        for e in live:
+            if e.kind == kind:
+                k = json.loads(e.body)[key]
+                if k not in out or order(out[k]) < order(e):
+                    out[k] = e
+        return out
+
+    places = newest("place", "placeId")
+    closed = {}
+    for k, e in places.items():
+        closed[k] = bool(json.loads(e.body).get("isClosed")) or any(
+            r.kind == "report" and json.loads(r.body) ==
+            {"placeId": k, "reason": "CLOSED"} and order(r) > order(e)
+            for r in live)
+    erased = {}
+    for e in events:
+        if e.kind == "erase":
+            erased[e.by] = max(erased.get(e.by, 0), e.hlc)
+    names = {}
+    for e in events:
+        names.setdefault(e.by, [])
+        if e.hlc <= erased.get(e.by, 0) or e.kind == "contributor" \
+                and str(e.id) in gone:
+            continue
+        given = [e.name] if e.name is not None else []
+        if e.kind == "contributor":
+            given.append(json.loads(e.body)["displayName"])
+        names[e.by] += [(e.hlc, n) for n in given]
+    return {
+        "place": {k: (str(e.id), closed[k]) for k, e in places.items()},
+        "place_accessibility": {
+            k: str(e.id) for k, e in
+            newest("place_accessibility", "placeId").items()},
+        "building": {k: str(e.id) for k, e in
+                     newest("building", "buildingId").items()},
+        "building_accessibility": {
+            k: str(e.id) for k, e in
+            newest("building_accessibility", "buildingId").items()},
+        "comment": {str(e.id) for e in live if e.kind == "comment"},
+        "report": {str(e.id) for e in live if e.kind == "report"},
+        "contributor": {k: max(v)[1] if v else None
+                        for k, v in names.items()},
+    }
+
+
+def shown(db):
+    out = {"place": {i: (e, c) for i, e, c in db.query(
+        "SELECT id, event_id::text, is_closed FROM scc.place")}}
+    for t, key in (("place_accessibility", "place_id"), ("building", "id"),
+                   ("building_accessibility", "building_id")):
+        out[t] = dict(db.query(f"SELECT {key}, event_id::text FROM scc.{t}"))
+    for t in ("comment", "report"):
+        out[t] = {r[0] for r in
+                  db.query(f"SELECT event_id::text FROM scc.{t}")}
+    out["contributor"] = dict(db.query(
+        "SELECT id, display_name FROM scc.contributor"))
+    return out
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_order_shows_the_same(cluster, seed):
+    rnd = random.Random(seed)
+    mix = Mix(rnd)
+    events = [mix.event() for _ in range(60)]
+    want = model(events)
+    seen = []
+
+    for turn in range(4):
+        rnd = random.Random(1000 * seed + turn)
+        db = copy(cluster)
+        queue = list(events)
+        if turn:
+            queue += rnd.choices(events, k=30)
+            rnd.shuffle(queue)
+        versions = db.versions()
+        while queue:
+            n = rnd.choice([1, 2, 25])
+            batch, queue = queue[:n], queue[n:]
+            before = pages(db)
+            new, old, mismatched = contribute(db, *batch)
+            assert new + old == len(batch) and mismatched == []
+            # what shows another page has another version
+            after, now = pages(db), db.versions()
+            cells = dict(db.query("SELECT id, cell FROM scc.place"))
+            for ident, page in after.items():
+                if ident in before and page != before[ident]:
+                    cell = cells[ident]
+                    assert now[cell] > versions.get(cell, 0), ident
+            versions = now
+        assert shown(db) == want, f"seed {seed}, turn {turn}"
+        assert db.query("SELECT * FROM scc.cell_drift") == []
+        test_store.check_levels(db)
+        seen.append((content(db), pages(db)))
+
+    for s in seen[1:]:
+        for t in s[0]:
+            assert s[0][t] == seen[0][0][t], (seed, t)
+        assert s[1] == seen[0][1]
+
+
+# -- corrections -------------------------------------------------------------
+
+
+def test_retract_shows_what_was_before(db):
+    a = Event("place_accessibility", access("a", "ONE"), hlc=5, by="u1")
+    b = Event("place_accessibility", access("a", "NONE"), hlc=7, by="u2")
+    db.apply(Event("place", place("a")), a, b)
+    rev, = db.query("SELECT rev FROM scc.place")[0]
+    page = db.page("a")
+    assert page["accessibility"]["stairInfo"] == "NONE"
+    assert [c["id"] for c in page["contributors"]] == ["u1", "u2"]
+
+    assert db.apply(retract(b, 8)) == (1, 0)
+    page = db.page("a")
+    assert page["accessibility"]["stairInfo"] == "ONE"
+    assert page["accessibility"]["contributor"]["id"] == "u1"
+    assert [c["id"] for c in page["contributors"]] == ["u1"]
+    assert page["rev"] > rev
+
+    db.apply(retract(a, 9))
+    page = db.page("a")
+    assert page["accessibility"] is None and page["level"] is None
+    assert page["contributors"] == []
+    assert db.place("a")[1:3] == (None, False)
+
+    db.apply(restore(a, 10))
+    assert db.page("a")["accessibility"]["stairInfo"] == "ONE"
+    db.apply(restore(b, 11))
+    assert db.page("a")["accessibility"]["stairInfo"] == "NONE"
+    # an older retract comes late
+    db.apply(retract(b, 10))
+    assert db.page("a")["accessibility"]["stairInfo"] == "NONE"
+    # a newer one of somebody else's counts as well
+    db.apply(retract(b, 12, by="u3"))
+    assert db.page("a")["accessibility"]["stairInfo"] == "ONE"
+    assert db.value("SELECT count(*) FROM scc.contribution") == 9
+
+
+def test_retract_comes_first(db):
+    e = Event("place", place("a"), hlc=3)
+    db.apply(retract(e, 5))
+    assert db.apply(e) == (1, 0)
+    assert db.place("a") is None and db.page("a") is None
+    db.apply(restore(e, 6))
+    assert db.page("a")["name"] == "이름 a"
+
+
+def test_a_place_that_returns_goes_on_counting(db):
+    e = Event("place", place("a"), hlc=3)
+    db.apply(e, Event("place_accessibility", access("a"), hlc=3))
+    db.apply(Event("place_accessibility", access("a", "ONE"), hlc=4))
+    before = db.page("a")
+    db.apply(retract(e, 5))
+    assert db.page("a") is None
+    db.apply(restore(e, 6))
+    after = db.page("a")
+    assert after["rev"] > before["rev"]
+    number = after["accessibility"]["registeredUserOrder"]
+    assert number == before["accessibility"]["registeredUserOrder"]
+
+
+def test_what_is_bad_is_bad_though_retracted(db):
+    bad = Event("place_accessibility", access("a", "MANY"), hlc=3)
+    db.apply(retract(bad, 5))
+    with pytest.raises(psycopg2.Error) as e:
+        db.apply(bad)
+    assert e.value.pgcode[:2] in ("22", "23")
+    assert e.value.diag.message_detail == str(bad.id)
+
+
+def test_bad_ones_that_lost_are_passed_over(db):
+    good = Event("building", {"buildingId": "b", "name": "g"}, hlc=1)
+    lost = Event("building", {"buildingId": "b", "name": "x" * 600}, hlc=2)
+    won = Event("building", {"buildingId": "b", "name": "w"}, hlc=3)
+    db.apply(good)
+    assert db.apply(lost, won) == (2, 0)
+    db.apply(retract(won, 4))
+    assert db.query("SELECT name FROM scc.building") == [("g",)]
+
+
+def test_a_renaming_is_retracted(db):
+    name = lambda: db.value("SELECT display_name FROM scc.contributor"
+                            " WHERE id = 'u1'")
+    db.apply(Event("place", place("a"), hlc=2, by="u1", name="first"))
+    e = Event("contributor", {"displayName": "second"}, hlc=4, by="u1",
+              name="first")
+    db.apply(e)
+    assert name() == "second"
+    db.apply(retract(e, 5, by="u1", name=None))
+    assert name() == "first"
+    db.apply(restore(e, 6, by="u2"))
+    assert name() == "second"
+
+
+# -- reports -----------------------------------------------------------------
+
+
+def test_a_report_closes_until_it_is_undone(db):
+    e = Event("place", place("a"), hlc=5)
+    db.apply(e)
+    cell = db.place("a")[3]
+    n = lambda: db.value("SELECT n FROM scc.cell WHERE cell = %s", (cell,))
+    closed = lambda: db.page("a")["isClosed"]
+    ver = db.versions()[cell]
+
+    r = report("a", 7, detail="gone since May")
+    db.apply(r)
+    assert closed() and n() == 0 and db.versions()[cell] > ver
+    db.apply(retract(r, 8))
+    assert not closed() and n() == 1
+    db.apply(restore(r, 9))
+    assert closed()
+    # an older word about the place does not open it, a newer one does
+    db.apply(Event("place", place("a", name="old"), hlc=6))
+    assert closed() and db.page("a")["name"] == "old"
+    db.apply(Event("place", place("a", name="new"), hlc=10))
+    assert not closed()
+    assert db.value("SELECT count(*) FROM scc.report") == 1
+    for reason in ("INACCURATE_INFO", "BAD_USER"):
+        db.apply(report("a", 11, reason))
+        assert not closed()
+
+
+def test_a_report_before_its_place(db):
+    db.apply(report("a", 7))
+    db.apply(Event("place", place("a"), hlc=5))
+    assert db.page("a")["isClosed"]
+    db.apply(report("b", 4), Event("place", place("b"), hlc=5))
+    assert not db.page("b")["isClosed"]
+
+
+@pytest.mark.parametrize("kind, body, field", [
+    ("comment", {"placeId": "a"}, "comment"),
+    ("comment", {"comment": "x"}, "placeId"),
+    ("comment", {"placeId": "a", "buildingId": "b", "comment": "x"},
+     "placeId"),
+    ("report", {"placeId": "a", "reason": "NICE"}, "reason"),
+    ("report", {"reason": "CLOSED"}, "placeId"),
+    ("retract", {}, "eventId"),
+    ("restore", {"eventId": "x"}, "eventId"),
+])
+def test_bad_ones_of_the_new_kinds(db, kind, body, field):
+    test_store.test_a_bad_event_is_named(db, kind, body, field)
+
+
+# -- numbers -----------------------------------------------------------------
+
+
+def test_order_numbers(db):
+    order = lambda: dict(db.query("SELECT id, order_no FROM scc.contributor"))
+    db.apply(Event("place", place("a", buildingId="b"), by="u0"))
+    assert order() == {"u0": None}
+    db.apply(*[Event("place_accessibility", access("a"), hlc=9 - i,
+                     by=f"u{i}") for i in (3, 1, 2)])
+    assert order() == {"u0": None, "u3": 1, "u2": 2, "u1": 3}
+    e = Event("building_accessibility", building_access("b"), by="u0")
+    db.apply(e)
+    assert order()["u0"] == 4
+    db.apply(retract(e, 20), e)
+    db.apply(Event("place_accessibility", access("z"), hlc=1, by="u5"))
+    assert order() == {"u0": 4, "u3": 1, "u2": 2, "u1": 3, "u9": None,
+                       "u5": 5}
+    page = db.page("a")
+    assert {c["id"]: c["order"] for c in page["contributors"]} \
+        == {"u3": 1, "u2": 2, "u1": 3}
+
+
+def test_registration_numbers(db):
+    number = lambda: dict(db.query("SELECT place_id, registration_no"
+                                   " FROM scc.place_accessibility"))
+    first = Event("place_accessibility", access("a"), hlc=5)
+    db.apply(first)
+    db.apply(Event("place_accessibility", access("c"), hlc=8),
+             Event("place_accessibility", access("b"), hlc=7),
+             Event("place_accessibility", access("a"), hlc=6))
+    assert number() == {"a": 1, "b": 2, "c": 3}
+    e = Event("place_accessibility", access("d"), hlc=9)
+    db.apply(e)
+    db.apply(retract(e, 10))
+    db.apply(Event("place_accessibility", access("e"), hlc=9))
+    db.query("INSERT INTO scc.place_accessibility (place_id, stair_info)"
+             " VALUES ('h', 'NONE')")
+    db.apply(Event("place_accessibility", access("h"), hlc=9),
+             Event("place_accessibility", access("i"), hlc=10))
+    db.apply(restore(e, 11))
+    assert number() == {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "h": 6,
+                        "i": 7}
+
+
+# -- erasure -----------------------------------------------------------------
+
+
+def everything(db):
+    """All that the store holds, as text."""
+    tables = [r[0] for r in db.query(
+        "SELECT relname FROM pg_class WHERE relkind = 'r'"
+        " AND relnamespace = 'scc'::regnamespace")]
+    return "\n".join(str(db.query(f"SELECT t::text FROM scc.{t} t"))
+                     for t in tables)
+
+
+def test_erasure(db):
+    who = dict(by="u1", name="홍길동")
+    db.apply(Event("place", place("a", buildingId="b"), hlc=1, by="u2",
+                   name="other"),
+             Event("place", place("z", lng=10), hlc=1, by="u2", name=None),
+             Event("place_accessibility", access("a"), hlc=2, idem="key-1",
+                   **who),
+             Event("contributor", {"displayName": "홍길동 2"}, hlc=3, **who),
+             Event("contributor", {"contributorId": "u1",
+                                   "displayName": "홍길동 3"}, hlc=4,
+                   by="u2", name="other"))
+    assert db.page("a")["contributors"][0]["name"] == "홍길동 3"
+    sums = db.query("SELECT event_id, body_sha256 FROM scc.contribution"
+                    " ORDER BY 1")
+    ver = db.versions()
+    assert "홍길동" in everything(db) and "key-1" in everything(db)
+
+    e = Event("erase", {}, hlc=8, by="u1", name="홍길동")
+    assert db.apply(e) == (1, 0)
+    text = everything(db)
+    assert "홍길동" not in text and "key-1" not in text
+    assert "other" in text
+    page = db.page("a")
+    assert page["contributors"] == [{"id": "u1", "name": None, "order": 1}]
+    assert page["accessibility"]["stairInfo"] == "NONE"
+    changed = {c for c in ver if db.versions()[c] > ver[c]}
+    assert changed == {db.place("a")[3]}
+    assert sums == [r for r in db.query(
+        "SELECT event_id, body_sha256 FROM scc.contribution ORDER BY 1")
+        if str(r[0]) != str(e.id)]
+
+    # what comes late is forgotten too, what is said later is not
+    late = Event("contributor", {"displayName": "홍길동 0"}, hlc=7,
+                 idem="key-2", **who)
+    db.apply(late, Event("comment", {"placeId": "a", "comment": "c"}, hlc=5,
+                         **who))
+    assert "홍길동" not in everything(db) and "key-2" not in everything(db)
+    assert contribute(db, late) == (0, 1, [])       # its sum is kept
+    db.apply(Event("comment", {"placeId": "a", "comment": "c"}, hlc=9,
+                   by="u1", name="again"))
+    assert db.page("a")["contributors"][0]["name"] == "again"
+
+
+def test_the_ledger_only_forgets(db):
+    db.apply(Event("contributor", {"displayName": "n"}, name="n", idem="k"))
+    for change in ("contributor_name = 'm'", "idem_key = 'm'",
+                   "body = '[]'", "hlc = 7, contributor_name = NULL",
+                   "body = body", "contributor_id = 'u2'",
+                   "body_sha256 = sha256('x'), contributor_name = NULL"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege) as e:
+            db.query(f"UPDATE scc.contribution SET {change}")
+        assert "refused" in str(e.value)
+    for sql in ("SELECT scc.erase('u1', 99)",
+                "SELECT scc.refold('place', 'a')",
+                "UPDATE scc.contribution SET contributor_name = NULL",
+                "UPDATE scc.counter SET value = 1",
+                "DELETE FROM scc.retraction"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            db.query(sql, user="scc_app")
+
+
+# -- what an applier asks ----------------------------------------------------
+
+
+def test_mismatches_are_told(db):
+    e = Event("place", place("a"), idem="k")
+    other = Event("place", place("b"), event_id=e.id)
+    key = Event("place", place("c"), idem="k",
+                event_id=uuid.UUID(int=(1 << 128) - 1))
+    assert contribute(db, e, other, key) == (1, 2, [2, 3])
+    assert contribute(db, Event("place", place("d")), e, other) \
+        == (1, 2, [3])
+    assert contribute(db, key) == (0, 1, [1])
+    assert {r[0] for r in db.query("SELECT id FROM scc.place")} == {"a", "d"}
+    # the same key and body under two ids is still two contributions told
+    same = Event("place", place("a"), idem="k")
+    assert contribute(db, same) == (0, 1, [1])
+
+
+def missing(db, *events):
+    sums = test_store.array(
+        "\\x" + hashlib.sha256(e.body.encode()).hexdigest() for e in events)
+    return [i if not dead else -i for i, dead in db.query(
+        "SELECT * FROM scc.missing(%s::uuid[], %s::bytea[])",
+        (test_store.array(e.id for e in events), sums), "scc_app")]
+
+
+def bury(db, event_id, raw, reason="r"):
+    return db.query("SELECT scc.bury(%s, NULL, %s, '22023', %s)",
+                    (str(event_id), reason, raw), "scc_app")[0][0]
+
+
+def test_missing(db):
+    events = [Event("place", place(f"p{i}")) for i in range(6)]
+    db.apply(*events[:2])
+    assert missing(db, *events) == [3, 4, 5, 6]
+    bury(db, events[3].id, b"x")
+    assert missing(db, *events) == [3, -4, 5, 6]
+    other = Event("place", place("q"), event_id=events[0].id)
+    assert missing(db, other, events[0]) == [1]
+    assert missing(db) == []
+
+
+def test_bury_once(db):
+    e = uuid.uuid4()
+    assert bury(db, e, b"x") is True
+    assert bury(db, e, b"x") is False
+    assert bury(db, e, b"y") is True
+    assert bury(db, uuid.uuid4(), b"x") is True
+    assert db.value("SELECT count(*) FROM scc.dead_letter") == 3
+
+
+def test_segments_are_kept_by_event(db):
+    events = [Event("place", place(f"p{i}")) for i in range(3)]
+    a = list(arguments(events))
+    segments = [str(uuid.uuid4()), None, str(uuid.uuid4())]
+    a[7] = test_store.array(segments)
+    db.query(CONTRIBUTE, a, "scc_app")
+    rows = dict(db.query("SELECT event_id::text, segment_id::text"
+                         " FROM scc.contribution"))
+    assert [rows[str(e.id)] for e in events] == segments
+
+
+def test_new_lookups_use_indexes(db):
+    """What retract, restore and erase ask of a large ledger."""
+    db.apply(*[Event("place", place(f"p{i}"), by=f"u{i % 500}")
+               for i in range(3000)])
+    target = Event("place", place("p7"), hlc=9, by="u7")
+    db.apply(target)
+    c = db.connect()
+    with c, c.cursor() as cur:
+        cur.execute("SELECT seq_scan FROM pg_stat_user_tables"
+                    " WHERE relname = 'contribution'")
+        for e in (retract(target, 10), Event("erase", {}, hlc=11, by="u7"),
+                  restore(target, 12)):
+            cur.execute(test_store.APPLY, arguments([e]))
+    c.close()
+    db.query("SELECT pg_stat_clear_snapshot()")
+    c = db.connect()
+    with c, c.cursor() as cur:
+        for sql in ("SELECT * FROM scc.contribution c WHERE c.target = 'p7'"
+                    " AND c.kind = 'place'"
+                    " AND c.kind IN ('place', 'building', 'contributor')",
+                    "SELECT * FROM scc.contribution l WHERE"
+                    " l.contributor_id = 'u7' AND l.hlc <= 4"
+                    " AND l.contributor_name IS NOT NULL",
+                    "SELECT * FROM scc.contribution l WHERE l.target = 'u7'"
+                    " AND l.kind = 'contributor' AND l.hlc <= 4"):
+            cur.execute("EXPLAIN " + sql)
+            plan = "\n".join(r[0] for r in cur.fetchall())
+            assert "Index" in plan and "Seq Scan" not in plan, plan
+    c.close()
