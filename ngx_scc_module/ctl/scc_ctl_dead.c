@@ -291,6 +291,7 @@ scc_ctl_dead_ls(const scc_ctl_args_t *args, PGconn *pg)
 static void
 scc_ctl_dead_line(const PGresult *res, int i)
 {
+    char          byte[3] = "";
     scc_str_t     raw, kind, reason;
     unsigned      number;
     const char   *hex;
@@ -302,7 +303,8 @@ scc_ctl_dead_line(const PGresult *res, int i)
     number = 0;
 
     if (raw.len == 2 * SCC_JOURNAL_RECORD) {
-        (void) sscanf(hex + 20, "%2x", &number);
+        memcpy(byte, hex + 20, 2);
+        number = (unsigned) strtoul(byte, NULL, 16);
     }
 
     kind = scc_kind_name((scc_kind_t) number);

@@ -61,7 +61,7 @@ scc_ctl_merge_free(scc_ctl_merge_t *m)
 {
     size_t  i;
 
-    for (i = 0; i < m->n; i++) {
+    for (i = 0; m->sources != NULL && i < m->n; i++) {
         scc_ctl_segment_unload(m->sources[i].segment);
     }
 

