@@ -19,7 +19,7 @@
 
 #define NGX_SCC_BODY_DEPTH  16
 #define NGX_SCC_LOOK_TIME   250         /* ms for the ledger before a write */
-#define NGX_SCC_POLL_MIN    5           /* ms between looks at the zone */
+#define NGX_SCC_POLL_MIN    4           /* ms between looks at the zone */
 #define NGX_SCC_POLL_MAX    40
 #define NGX_SCC_ASK_MIN     100         /* ms between questions to the */
 #define NGX_SCC_ASK_MAX     1000        /* ledger, which another host fills */
@@ -689,7 +689,7 @@ ngx_scc_contribute_poll(ngx_event_t *ev)
         c->ask_next = ngx_current_msec + c->ask_pause;
     }
 
-    c->pause = ngx_min(c->pause * 2, NGX_SCC_POLL_MAX);
+    c->pause = ngx_min(c->pause + c->pause / 2, NGX_SCC_POLL_MAX);
 
     ngx_add_timer(ev, c->pause);
 }
