@@ -165,6 +165,17 @@ fuzz_query(const scc_query_t *q)
 
         break;
 
+    case SCC_ROUTE_CONTRIBUTION:
+
+        if (q->id.len == 0 || q->id.len > SCC_ID_MAX
+            || !scc_utf8_valid(q->id))
+        {
+            abort();
+        }
+
+        break;
+
+    case SCC_ROUTE_CONTRIBUTIONS:
     case SCC_ROUTE_TILEJSON:
         break;
 
