@@ -3,7 +3,6 @@ order numbers; whatever the order they come in.
 """
 
 import hashlib
-import itertools
 import json
 import random
 import uuid
