@@ -202,6 +202,42 @@ def test_load_of_every_kind(pg, queue):
         assert dead(pg) == []
 
 
+def test_a_revision_that_was_asked_for(pg, queue):
+    """Through any cache: an older page is not the answer, unless the store
+    has nothing newer after a while; then nobody keeps it."""
+    with Redis() as cache, Writer(pg, cache, queue, helper=True) as nginx:
+        get = lambda rev: nginx.get(f"/v1/places/p?rev={rev}")
+        accepted(nginx.post(place_body("p")))
+        a = get(1)                              # not there yet: waited for
+        assert a.status == 200 and a.headers["scc-rev"] == "1", a
+        assert a.json()["rev"] == 1
+        for rev in range(2, 8):
+            # the feed's interval is far longer than this takes
+            accepted(nginx.post(place_body("p", name=f"name {rev}")))
+            a = get(rev)
+            assert a.headers["scc-rev"] == str(rev), a
+            assert a.json()["name"] == f"name {rev}"
+            assert a.headers.get("cache-control") != "no-store"
+        start = time.monotonic()
+        a = get(99)
+        assert 0.9 < time.monotonic() - start < 3
+        assert a.status == 200 and a.headers["scc-rev"] == "7"
+        assert a.headers["cache-control"] == "no-store"
+        start = time.monotonic()
+        assert nginx.get("/v1/places/none?rev=1").status == 404
+        assert time.monotonic() - start > 0.9
+        a = get(7)
+        assert a.headers["scc-rev"] == "7"
+        assert nginx.get("/v1/places/p").headers["scc-rev"] == "7"
+        assert get(0).status == 400
+        with nginx.client() as c:               # a client that leaves
+            c.connect()
+            c.sock.sendall(b"GET /v1/places/p?rev=99 HTTP/1.1\r\n"
+                           b"Host: h\r\n\r\n")
+            time.sleep(0.1)
+        assert get(7).status == 200
+
+
 # -- processes that come and go ----------------------------------------------
 
 
