@@ -7,8 +7,13 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_scc_backoff.h"
 #include "ngx_scc_page.h"
 #include "ngx_scc_store.h"
+
+
+#define NGX_SCC_PAGE_POLL  50           /* ms, for a revision that was asked */
+#define NGX_SCC_PAGE_WAIT  1000         /* ms, in all */
 
 
 static ngx_int_t ngx_scc_page_key(ngx_scc_page_t *job);
@@ -22,6 +27,8 @@ static ngx_int_t ngx_scc_page_judge(ngx_scc_page_t *job, ngx_int_t rc);
 static ngx_int_t ngx_scc_page_read(ngx_scc_page_t *job);
 static void ngx_scc_page_read_handler(void *data, ngx_scc_pg_status_t status,
     ngx_scc_pg_result_t *result);
+static ngx_int_t ngx_scc_page_wait(ngx_scc_page_t *job);
+static void ngx_scc_page_timer(ngx_event_t *ev);
 static ngx_int_t ngx_scc_page_old(ngx_scc_page_t *job);
 static void ngx_scc_page_store(ngx_scc_page_t *job);
 static void ngx_scc_page_stored(void *data, ngx_scc_redis_status_t status,
@@ -65,6 +72,10 @@ ngx_scc_page_cancel(ngx_scc_page_t *job)
     if (job->pg_call != NULL) {
         ngx_scc_pg_cancel(job->pg_call);
         job->pg_call = NULL;
+    }
+
+    if (job->timer.timer_set) {
+        ngx_del_timer(&job->timer);
     }
 
     ngx_scc_cells_cancel(&job->cells);
@@ -192,8 +203,11 @@ ngx_scc_page_judge(ngx_scc_page_t *job, ngx_int_t rc)
         return ngx_scc_page_old(job);
     }
 
-    if (job->cells.cells[0].blob.ver == job->page.ver) {
+    if (job->cells.cells[0].blob.ver == job->page.ver
+        && job->page.rev >= job->rev_min)
+    {
         job->json = job->page.json;
+        job->rev = job->page.rev;
         job->hit = 1;
         return NGX_OK;
     }
@@ -224,7 +238,7 @@ ngx_scc_page_read_handler(void *data, ngx_scc_pg_status_t status,
 {
     ngx_scc_page_t *job = data;
 
-    uint64_t        cell;
+    uint64_t        cell, rev;
     ngx_str_t       text;
 
     job->pg_call = NULL;
@@ -244,12 +258,23 @@ ngx_scc_page_read_handler(void *data, ngx_scc_pg_status_t status,
     if (ngx_scc_pg_rows(result) == 0
         || ngx_scc_pg_value(result, 0, 2, &text) != NGX_OK)
     {
-        job->handler(job, NGX_DECLINED);
+        if (job->rev_min == 0 || ngx_scc_page_wait(job) != NGX_AGAIN) {
+            job->handler(job, NGX_DECLINED);
+        }
+
+        return;
+    }
+
+    if (ngx_scc_store_number(result, 0, 3, &rev) == NGX_OK
+        && rev < job->rev_min
+        && ngx_scc_page_wait(job) == NGX_AGAIN)
+    {
         return;
     }
 
     if (ngx_scc_store_number(result, 0, 0, &cell) != NGX_OK
-        || ngx_scc_store_number(result, 0, 1, &job->page.ver) != NGX_OK)
+        || ngx_scc_store_number(result, 0, 1, &job->page.ver) != NGX_OK
+        || ngx_scc_store_number(result, 0, 3, &job->page.rev) != NGX_OK)
     {
         job->handler(job, ngx_scc_page_old(job));
         return;
@@ -259,12 +284,58 @@ ngx_scc_page_read_handler(void *data, ngx_scc_pg_status_t status,
     job->page.json.len = text.len;
     job->page.json.data = text.data;
     job->json = job->page.json;
+    job->rev = job->page.rev;
 
     if (job->key.data != NULL && !job->bypass) {
         ngx_scc_page_store(job);
     }
 
     job->handler(job, NGX_OK);
+}
+
+
+/* NGX_AGAIN: the store is asked again in a moment. */
+
+static ngx_int_t
+ngx_scc_page_wait(ngx_scc_page_t *job)
+{
+    if (!job->asking) {
+        job->dumb = ngx_pcalloc(job->pool, sizeof(ngx_connection_t));
+        if (job->dumb == NULL) {
+            return NGX_ERROR;
+        }
+
+        job->asking = 1;
+        job->asked = ngx_current_msec;
+
+        job->dumb->fd = (ngx_socket_t) -1;
+        job->timer.data = job->dumb;
+        job->timer.log = job->log;
+        job->timer.handler = ngx_scc_page_timer;
+
+    } else if (ngx_current_msec - job->asked >= NGX_SCC_PAGE_WAIT) {
+        return NGX_DONE;
+    }
+
+    ngx_add_timer(&job->timer, NGX_SCC_PAGE_POLL);
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_scc_page_timer(ngx_event_t *ev)
+{
+    ngx_int_t        rc;
+    ngx_scc_page_t  *job;
+
+    job = ngx_scc_event_owner(ev, ngx_scc_page_t, timer);
+
+    rc = ngx_scc_page_read(job);
+
+    if (rc != NGX_AGAIN) {
+        job->handler(job, rc);
+    }
 }
 
 
@@ -276,6 +347,7 @@ ngx_scc_page_old(ngx_scc_page_t *job)
     }
 
     job->json = job->page.json;
+    job->rev = job->page.rev;
     job->stale = 1;
 
     return NGX_OK;

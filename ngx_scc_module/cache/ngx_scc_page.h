@@ -8,13 +8,19 @@
 #define _NGX_SCC_PAGE_H_INCLUDED_
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
 #include "ngx_scc_cache.h"
 #include "scc_page.h"
 
 
 /*
  * One place's document: from Redis while the version of its cell says that
- * it is current, else from the store.  The caller fills in the first part.
+ * it is current, else from the store.  Of a document older than "rev_min"
+ * the store is asked, and asked again for a second, until it is there; then
+ * what there is is the answer.  The caller fills in the first part.
  */
 
 typedef struct ngx_scc_page_s  ngx_scc_page_t;
@@ -30,11 +36,13 @@ struct ngx_scc_page_s {
     ngx_pool_t             *pool;
     ngx_log_t              *log;
     scc_str_t               id;
+    uint64_t                rev_min;        /* 0: any */
     ngx_scc_page_pt         handler;
     void                   *data;
 
     /* the result */
     scc_str_t               json;
+    uint64_t                rev;            /* of json */
     unsigned                hit:1;          /* current, from Redis */
     unsigned                stale:1;        /* an old copy, store silent */
     unsigned                bypass:1;       /* Redis was not usable */
@@ -47,6 +55,10 @@ struct ngx_scc_page_s {
     ngx_scc_cells_t         cells;
     ngx_scc_redis_call_t   *redis_call;
     ngx_scc_pg_call_t      *pg_call;
+    ngx_event_t             timer;          /* until it is asked again */
+    ngx_connection_t       *dumb;           /* for its debug log */
+    ngx_msec_t              asked;          /* when, first */
+    unsigned                asking:1;
 };
 
 

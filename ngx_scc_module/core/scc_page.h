@@ -12,27 +12,29 @@
 
 
 /*
- * A place's document as the cache keeps it, format 1.  Little-endian.
+ * A place's document as the cache keeps it, format 2.  Little-endian.
  *
  *   0  4  magic "SCCP"
- *   4  4  format, 1
+ *   4  4  format, 2
  *   8  4  cell that held the place when the document was read
  *  12  4  crc32c of all other bytes, those of this field as 0
  *  16  8  version of that cell in the same snapshot
- *  24     the JSON document
+ *  24  8  the document's revision
+ *  32     the JSON document
  *
  * Every change of a document raises the version of the place's cell, so the
  * document is current exactly as long as that cell's version is: it needs
  * no lease of its own.
  */
 
-#define SCC_PAGE_HEADER  24
-#define SCC_PAGE_FORMAT  1
+#define SCC_PAGE_HEADER  32
+#define SCC_PAGE_FORMAT  2
 
 
 typedef struct {
     uint32_t        cell;
     uint64_t        ver;
+    uint64_t        rev;
     scc_str_t       json;       /* borrows the bytes it was opened on */
 } scc_page_t;
 

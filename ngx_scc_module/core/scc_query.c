@@ -18,6 +18,7 @@
 typedef struct scc_param_s  scc_param_t;
 
 struct scc_param_s {
+    scc_route_t      route;
     scc_str_t        name;
     scc_rc_t       (*set)(scc_query_t *q, const scc_query_conf_t *conf,
                        scc_str_t value, scc_err_t *err);
@@ -26,7 +27,9 @@ struct scc_param_s {
 };
 
 
-static const scc_param_t *scc_query_param(scc_str_t name);
+static const char *scc_query_unknown(scc_route_t route);
+static const scc_param_t *scc_query_param(scc_route_t route,
+    scc_str_t name);
 static scc_rc_t scc_query_bbox(scc_query_t *q, const scc_query_conf_t *conf,
     scc_str_t value, scc_err_t *err);
 static scc_rc_t scc_query_limit(scc_query_t *q, const scc_query_conf_t *conf,
@@ -41,6 +44,9 @@ static scc_rc_t scc_query_has_slope(scc_query_t *q,
     const scc_query_conf_t *conf, scc_str_t value, scc_err_t *err);
 static scc_rc_t scc_query_category(scc_query_t *q,
     const scc_query_conf_t *conf, scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_rev(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err);
+static uint64_t scc_query_number(scc_str_t value, uint64_t max);
 static scc_rc_t scc_query_bool(scc_query_t *q, scc_str_t value,
     scc_tri_t *filter);
 static uint8_t *scc_query_store(scc_query_t *q, scc_str_t s);
@@ -48,26 +54,37 @@ static uint8_t *scc_query_store(scc_query_t *q, scc_str_t s);
 
 static const scc_param_t  scc_params[] = {
 
-    { scc_string("bbox"), scc_query_bbox, SCC_BBOX_TEXT,
+    { SCC_ROUTE_PLACES, scc_string("bbox"), scc_query_bbox,
+      SCC_BBOX_TEXT,
       "must be four numbers in degrees: west,south,east,north" },
 
-    { scc_string("limit"), scc_query_limit, SCC_VALUE_TEXT,
+    { SCC_ROUTE_PLACES, scc_string("limit"), scc_query_limit,
+      SCC_VALUE_TEXT,
       "must be a whole number, 1 or more" },
 
-    { scc_string("cursor"), scc_query_cursor, SCC_VALUE_TEXT,
+    { SCC_ROUTE_PLACES, scc_string("cursor"), scc_query_cursor,
+      SCC_VALUE_TEXT,
       "is not a cursor of this server; follow the \"next\" link of a page" },
 
-    { scc_string("level_max"), scc_query_level_max, SCC_VALUE_TEXT,
+    { SCC_ROUTE_PLACES, scc_string("level_max"), scc_query_level_max,
+      SCC_VALUE_TEXT,
       "must be 0..5" },
 
-    { scc_string("registered"), scc_query_registered, SCC_VALUE_TEXT,
+    { SCC_ROUTE_PLACES, scc_string("registered"), scc_query_registered,
+      SCC_VALUE_TEXT,
       "must be true or false" },
 
-    { scc_string("has_slope"), scc_query_has_slope, SCC_VALUE_TEXT,
+    { SCC_ROUTE_PLACES, scc_string("has_slope"), scc_query_has_slope,
+      SCC_VALUE_TEXT,
       "must be true or false" },
 
-    { scc_string("category"), scc_query_category, SCC_CATEGORY_MAX,
+    { SCC_ROUTE_PLACES, scc_string("category"), scc_query_category,
+      SCC_CATEGORY_MAX,
       "must be 1 to 64 bytes of UTF-8" },
+
+    { SCC_ROUTE_PLACE, scc_string("rev"), scc_query_rev,
+      SCC_VALUE_TEXT,
+      "must be a whole number, 1 or more" },
 };
 
 #define SCC_PARAMS  (sizeof(scc_params) / sizeof(scc_params[0]))
@@ -102,18 +119,10 @@ scc_query_args(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t args,
 
         start = i + 1;
 
-        if (q->route != SCC_ROUTE_PLACES) {
-            scc_err_set(err, name, "unknown parameter; this address takes "
-                        "none");
-            return SCC_DECLINED;
-        }
-
-        param = scc_query_param(name);
+        param = scc_query_param(q->route, name);
 
         if (param == NULL) {
-            scc_err_set(err, name, "unknown parameter; allowed: bbox, limit, "
-                        "cursor, level_max, registered, has_slope, "
-                        "category");
+            scc_err_set(err, name, scc_query_unknown(q->route));
             return SCC_DECLINED;
         }
 
@@ -185,8 +194,26 @@ scc_filter_pass(const scc_filter_t *f, uint16_t flags, uint16_t has,
 }
 
 
+static const char *
+scc_query_unknown(scc_route_t route)
+{
+    switch (route) {
+
+    case SCC_ROUTE_PLACES:
+        return "unknown parameter; allowed: bbox, limit, cursor, level_max, "
+               "registered, has_slope, category";
+
+    case SCC_ROUTE_PLACE:
+        return "unknown parameter; allowed: rev";
+
+    default:
+        return "unknown parameter; this address takes none";
+    }
+}
+
+
 static const scc_param_t *
-scc_query_param(scc_str_t name)
+scc_query_param(scc_route_t route, scc_str_t name)
 {
     size_t     i, n;
     uint8_t    decoded[16];
@@ -202,7 +229,9 @@ scc_query_param(scc_str_t name)
     s.len = n;
 
     for (i = 0; i < SCC_PARAMS; i++) {
-        if (scc_str_eq(s, scc_params[i].name)) {
+        if (scc_params[i].route == route
+            && scc_str_eq(s, scc_params[i].name))
+        {
             return &scc_params[i];
         }
     }
@@ -243,25 +272,11 @@ static scc_rc_t
 scc_query_limit(scc_query_t *q, const scc_query_conf_t *conf,
     scc_str_t value, scc_err_t *err)
 {
-    size_t    i;
     uint64_t  n;
 
     (void) err;
 
-    n = 0;
-
-    for (i = 0; i < value.len; i++) {
-
-        if (value.data[i] < '0' || value.data[i] > '9') {
-            return SCC_DECLINED;
-        }
-
-        n = n * 10 + (uint64_t) (value.data[i] - '0');
-
-        if (n > UINT32_MAX) {
-            n = UINT32_MAX;
-        }
-    }
+    n = scc_query_number(value, UINT32_MAX);
 
     if (n == 0) {
         return SCC_DECLINED;
@@ -367,6 +382,43 @@ scc_query_category(scc_query_t *q, const scc_query_conf_t *conf,
     q->filter.category.len = value.len;
 
     return SCC_OK;
+}
+
+
+static scc_rc_t
+scc_query_rev(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t value,
+    scc_err_t *err)
+{
+    (void) conf;
+    (void) err;
+
+    q->rev = scc_query_number(value, INT64_MAX);
+
+    return q->rev ? SCC_OK : SCC_DECLINED;
+}
+
+
+/* More than max is max; 0 if it is no number. */
+
+static uint64_t
+scc_query_number(scc_str_t value, uint64_t max)
+{
+    size_t    i;
+    uint64_t  n, digit;
+
+    n = 0;
+
+    for (i = 0; i < value.len; i++) {
+
+        if (value.data[i] < '0' || value.data[i] > '9') {
+            return 0;
+        }
+
+        digit = (uint64_t) (value.data[i] - '0');
+        n = (n > (max - digit) / 10) ? max : n * 10 + digit;
+    }
+
+    return n;
 }
 
 

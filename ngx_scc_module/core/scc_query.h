@@ -67,6 +67,7 @@ typedef struct {
     uint32_t        x;
     uint32_t        y;
     scc_str_t       id;             /* PLACE */
+    uint64_t        rev;            /* PLACE: at least this; 0: not asked */
     uint8_t         event[16];      /* CONTRIBUTION */
     scc_filter_t    filter;         /* PLACES */
     scc_cursor_t    cursor;
@@ -96,9 +97,9 @@ scc_rc_t scc_query_path(scc_query_t *q, const scc_query_conf_t *conf,
 
 /*
  * The query string of that route.  PLACES: bbox (required), limit, cursor,
- * level_max, registered, has_slope, category.  Others take none.  Unknown
- * or repeated parameter, bad value -> DECLINED, err names the parameter and
- * says what is allowed.
+ * level_max, registered, has_slope, category.  PLACE: rev.  Others take
+ * none.  Unknown or repeated parameter, bad value -> DECLINED, err names the
+ * parameter and says what is allowed.
  */
 scc_rc_t scc_query_args(scc_query_t *q, const scc_query_conf_t *conf,
     scc_str_t args, scc_err_t *err);

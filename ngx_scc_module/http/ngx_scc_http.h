@@ -147,6 +147,7 @@ typedef struct {
     ngx_uint_t                 n_features;
     unsigned                   partial:1;       /* MISS, but some hit */
     unsigned                   unkept:1;        /* MISS, nothing to keep */
+    unsigned                   early:1;         /* older than was asked */
 } ngx_scc_ctx_t;
 
 

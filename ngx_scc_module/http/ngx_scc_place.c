@@ -27,6 +27,7 @@ ngx_scc_place(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
     job->pool = r->pool;
     job->log = r->connection->log;
     job->id = ctx->query.id;
+    job->rev_min = ctx->query.rev;
     job->handler = ngx_scc_place_handler;
     job->data = ctx;
 
@@ -48,7 +49,7 @@ ngx_scc_place_handler(ngx_scc_page_t *job, ngx_int_t rc)
 static ngx_int_t
 ngx_scc_place_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_int_t rc)
 {
-    u_char          *body;
+    u_char          *body, rev[NGX_INT64_LEN + 1];
     ngx_scc_page_t  *job;
 
     job = &ctx->page;
@@ -82,6 +83,16 @@ ngx_scc_place_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_int_t rc)
     }
 
     ngx_memcpy(body, job->json.data, job->json.len);
+
+    *ngx_sprintf(rev, "%uL", job->rev) = '\0';
+
+    if (ngx_scc_header(r, "SCC-Rev", (char *) rev) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* what was asked for is on its way: nobody keeps this instead */
+
+    ctx->early = (job->rev < ctx->query.rev);
 
     return ngx_scc_send(r, ctx, &ngx_scc_type_json, body, job->json.len);
 }

@@ -31,7 +31,7 @@ ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
     r->headers_out.status = NGX_HTTP_OK;
 
     if (ngx_scc_common_headers(r, ctx) != NGX_OK
-        || (ctx->status == NGX_SCC_CACHE_STALE
+        || ((ctx->status == NGX_SCC_CACHE_STALE || ctx->early)
             && ngx_scc_header(r, "Cache-Control", "no-store") != NGX_OK))
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -249,7 +249,8 @@ ngx_scc_common_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 
     expose = (ctx->query.route == SCC_ROUTE_CONTRIBUTIONS)
              ? "Location, Preference-Applied, Retry-After, SCC-Durability"
-             : "Cache-Status";
+             : (ctx->query.route == SCC_ROUTE_PLACE) ? "Cache-Status, SCC-Rev"
+                                                     : "Cache-Status";
 
     if (ngx_scc_header(r, "Access-Control-Allow-Origin", "*") != NGX_OK
         || ngx_scc_header(r, "Access-Control-Expose-Headers", expose)

@@ -80,8 +80,8 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_wide = {
 
 
 const ngx_scc_pg_stmt_t  ngx_scc_store_page = {
-    "scc_page_1",
-    "SELECT p.cell, coalesce(c.ver, 0), scc.place_page(p.id)"
+    "scc_page_2",
+    "SELECT p.cell, coalesce(c.ver, 0), scc.place_page(p.id), p.rev"
     " FROM scc.place p LEFT JOIN scc.cell c ON c.cell = p.cell"
     " WHERE p.id = $1::text",
     1

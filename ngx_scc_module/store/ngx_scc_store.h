@@ -35,7 +35,8 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_fill;
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_wide;
 #define NGX_SCC_STORE_WIDE_PARAMS  19
 
-/* PAGE: $1 id.  No row: no such place.  0 cell, 1 version, 2 document. */
+/* PAGE: $1 id.  No row: no such place.  0 cell, 1 version, 2 document,
+   3 its revision. */
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_page;
 
 /*

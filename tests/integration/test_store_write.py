@@ -3,7 +3,6 @@ order numbers; whatever the order they come in.
 """
 
 import hashlib
-import itertools
 import json
 import random
 import uuid
@@ -11,6 +10,7 @@ import uuid
 import psycopg2
 import pytest
 
+import sccj_write
 import test_store
 from test_store import (Event, access, arguments, building_access, cluster,
                         copy, db, place)      # noqa: F401 (fixtures)
@@ -539,6 +539,29 @@ def test_missing(db):
     other = Event("place", place("q"), event_id=events[0].id)
     assert missing(db, other, events[0]) == [1]
     assert missing(db) == []
+
+
+def test_erasure_of_dead_letters(db):
+    """Those of before; a letter that is told again stays empty."""
+    letter = lambda hlc, by="u1": sccj_write.record(
+        "comment", b"{}", hlc=hlc, by=by, name="홍길동")
+    letters = {h: letter(h) for h in (3, 4, 1 << 60)}
+    ids = {h: uuid.UUID(bytes=r[40:56]) for h, r in letters.items()}
+    for h in (3, 1 << 60):
+        bury(db, ids[h], letters[h])
+    other = letter(3, "u2")
+    bury(db, uuid.uuid4(), other)
+    bury(db, uuid.uuid4(), b"rubbish")
+    bury(db, uuid.uuid4(), b"\xff" * 200)
+    db.apply(Event("erase", {}, hlc=8, by="u1", name=None))
+    assert bury(db, ids[4], letters[4]) is True
+    for _ in range(2):
+        assert bury(db, ids[3], letters[3]) is False
+        assert bury(db, ids[4], letters[4]) is False
+    rows = db.query("SELECT reason, raw FROM scc.dead_letter ORDER BY id")
+    assert [(r, bytes(raw)) for r, raw in rows] == [
+        ("erased", b""), ("r", letters[1 << 60]), ("r", other),
+        ("r", b"rubbish"), ("r", b"\xff" * 200), ("erased", b"")]
 
 
 def test_bury_once(db):

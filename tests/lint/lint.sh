@@ -65,7 +65,8 @@ for name in sys.argv[1:]:
         --error-exitcode=1 --inline-suppr --enable=warning,portability \
         --suppress=missingIncludeSystem $(files 'ngx_scc_module/net/*.c' \
         'ngx_scc_module/cache/*.c' 'ngx_scc_module/store/*.c' \
-        'ngx_scc_module/apply/*.c' 'ngx_scc_module/http/*.c')
+        'ngx_scc_module/queue/*.c' 'ngx_scc_module/apply/*.c' \
+        'ngx_scc_module/http/*.c')
 
     check "clang-tidy" tidy \
         $(files 'ngx_scc_module/core/*.c' 'ngx_scc_module/ctl/*.c') -- \

@@ -217,7 +217,12 @@ test_bad(void **state)
                               "\"next\" link of a page");
     }
 
-    assert_int_equal(test_args("places/1", S("rev=2"), &q, &err),
+    assert_int_equal(test_args("places/1", S("rav=2"), &q, &err),
+                     SCC_DECLINED);
+    assert_str(err.field, "rav");
+    assert_string_equal(err.text, "unknown parameter; allowed: rev");
+
+    assert_int_equal(test_args("tiles.json", S("rev=2"), &q, &err),
                      SCC_DECLINED);
     assert_str(err.field, "rev");
     assert_string_equal(err.text,
@@ -230,6 +235,45 @@ test_bad(void **state)
     assert_int_equal(test_args("tiles.json", S("&"), &q, &err),
                      SCC_DECLINED);
     assert_str(err.field, "");
+}
+
+
+static void
+test_rev(void **state)
+{
+    unsigned     i;
+    scc_err_t    err;
+    scc_query_t  q;
+
+    static const struct {
+        scc_str_t  args;
+        uint64_t   rev;             /* 0: refused */
+    } cases[] = {
+        { scc_string(""), 0 },
+        { scc_string("rev=1"), 1 },
+        { scc_string("rev=42"), 42 },
+        { scc_string("rev=007"), 7 },
+        { scc_string("rev=9223372036854775807"), INT64_MAX },
+        { scc_string("rev=99999999999999999999999"), INT64_MAX },
+        { scc_string("rev=0"), 0 },
+        { scc_string("rev="), 0 },
+        { scc_string("rev"), 0 },
+        { scc_string("rev=-1"), 0 },
+        { scc_string("rev=1.0"), 0 },
+        { scc_string("rev=1&rev=2"), 0 },
+        { scc_string("rev=1&limit=1"), 0 },
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(test_args("places/a%2Fb", cases[i].args, &q, &err),
+                         cases[i].rev || i == 0 ? SCC_OK : SCC_DECLINED);
+
+        if (cases[i].rev || i == 0) {
+            assert_int_equal(q.rev, cases[i].rev);
+        }
+    }
 }
 
 
@@ -378,6 +422,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_rev),
         cmocka_unit_test(test_filter),
         cmocka_unit_test(test_cursor),
     };

@@ -207,6 +207,40 @@ CREATE TRIGGER refuse_update
     BEFORE UPDATE ON scc.contribution
     FOR EACH ROW EXECUTE FUNCTION scc.refuse_but_erasure();
 
+-- A dead letter's record (core/scc_journal.h): whose it is.  NULL if it is
+-- none.
+
+CREATE FUNCTION scc.letter_sender(raw bytea, OUT contributor_id text,
+    OUT hlc bigint)
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    start  int;
+    len    int;
+BEGIN
+    IF length(raw) < 88 THEN
+        RETURN;
+    END IF;
+
+    start := 88 + get_byte(raw, 12) + (get_byte(raw, 13) << 8)
+                + get_byte(raw, 14) + (get_byte(raw, 15) << 8);
+    len := get_byte(raw, 16) + (get_byte(raw, 17) << 8);
+
+    IF start + len > length(raw) THEN
+        RETURN;
+    END IF;
+
+    contributor_id := convert_from(substr(raw, start + 1, len), 'UTF8');
+    hlc := 0;
+
+    FOR i IN REVERSE 31 .. 24 LOOP
+        hlc := hlc << 8 | get_byte(raw, i);
+    END LOOP;
+
+EXCEPTION WHEN data_exception THEN
+    contributor_id := NULL;
+END
+$$;
+
 CREATE FUNCTION scc.erase(contributor_id text, until bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
@@ -227,6 +261,11 @@ BEGIN
     UPDATE scc.contribution l SET contributor_name = NULL, idem_key = NULL
     WHERE l.contributor_id = erase.contributor_id COLLATE "C"
         AND l.idem_key IS NOT NULL AND l.hlc <= erase.until;
+
+    UPDATE scc.dead_letter d SET raw = '', reason = 'erased'
+    FROM scc.dead_letter o CROSS JOIN LATERAL scc.letter_sender(o.raw) s
+    WHERE d.id = o.id AND s.contributor_id = erase.contributor_id
+        AND s.hlc <= erase.until;
 END
 $$;
 

@@ -734,7 +734,8 @@ SET enable_mergejoin = off AS $$
 $$;
 
 
--- Keeps what cannot be applied, once, however often it is told.
+-- Keeps what cannot be applied, once, however often it is told; of who was
+-- erased only that there was something.
 
 CREATE FUNCTION scc.bury(event_id uuid, segment_id uuid, reason text,
     sqlstate text, raw bytea) RETURNS bool
@@ -742,6 +743,15 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(5456707, 2);
+
+    IF EXISTS (SELECT FROM scc.letter_sender(bury.raw) s
+               JOIN scc.contributor c
+                   ON c.id = s.contributor_id COLLATE "C"
+               WHERE s.hlc <= c.erased_hlc)
+    THEN
+        bury.raw := '';
+        bury.reason := 'erased';
+    END IF;
 
     IF EXISTS (SELECT FROM scc.dead_letter d
                WHERE d.event_id = bury.event_id AND d.raw = bury.raw)
