@@ -311,7 +311,7 @@ class Server:
                    f"the end of {self.name}")
         self.gone()
 
-    def end(self, sig, limit=20):
+    def end(self, sig, limit=60):
         if self.process is None:
             return
         if self.running():

@@ -4,6 +4,7 @@ order numbers; whatever the order they come in.
 
 import hashlib
 import json
+import os
 import random
 import uuid
 
@@ -11,26 +12,52 @@ import psycopg2
 import pytest
 
 import sccj_write
-import test_store
-from test_store import (Event, access, arguments, building_access, cluster,
-                        copy, db, place)      # noqa: F401 (fixtures)
+from servers import Postgres, run
+from storedb import (APPLY, SQL, STAIRS, Event, access,     # noqa: F401
+                     arguments, array, building_access, check_levels, copy,
+                     db, place)
 
 CONTRIBUTE = ("SELECT events_new, events_old, mismatched FROM scc.contribute("
               "%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::text[],"
               " %s::text[], %s::timestamptz[], %s::uuid[], %s::text[])")
 
-CONTENT = dict(test_store.CONTENT, **{
+CONTENT = {
+    "place": "id, name, category, address, source, extra::text, building_id,"
+             " synthetic, is_closed, registered, level, lon_e7, lat_e7, hlc,"
+             " event_id",
+    "building": "id, name, address, lon_e7, lat_e7, contributor_id, hlc,"
+                " event_id",
+    "place_accessibility": "place_id, floors, is_first_floor,"
+        " is_stair_only_option, stair_info, stair_height_level, has_slope,"
+        " entrance_door_types, image_urls, contributor_id, hlc, event_id",
+    "building_accessibility": "building_id, entrance_stair_info,"
+        " entrance_stair_height_level, entrance_door_types, has_slope,"
+        " has_elevator, elevator_stair_info, elevator_stair_height_level,"
+        " image_urls, contributor_id, hlc, event_id",
     "comment": "event_id, place_id, building_id, comment, contributor_id,"
                " hlc",
     "report": "event_id, place_id, reason, detail, contributor_id, hlc",
     "retraction": "event_id, retracted, hlc, by_event",
     "contributor": "id, display_name, hlc, erased_hlc",
-})
+    "contribution": "event_id, hlc, kind, target, contributor_id,"
+        " contributor_name, idem_key, encode(body_sha256, 'hex'), body",
+}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Nothing here is about durability, and there are many databases."""
+    with Postgres(fsync=False) as pg:
+        pg.create_database("empty")
+        for path in SQL:
+            run(["psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1",
+                 "-o", os.devnull, "-f", path, pg.conninfo(dbname="empty")])
+        yield pg
 
 
 def contribute(db, *events):
     a = list(arguments(events))
-    a[7] = test_store.array([None] * len(events))
+    a[7] = array([None] * len(events))
     return db.query(CONTRIBUTE, a, "scc_app")[0]
 
 
@@ -97,12 +124,12 @@ class Mix:
                          buildingId=rnd.choice([None, house]),
                          isClosed=rnd.choice([None, False, True]))
         elif kind == "place_accessibility":
-            body = access(where, rnd.choice(test_store.STAIRS),
+            body = access(where, rnd.choice(STAIRS),
                           hasSlope=rnd.choice([None, True, False]))
         elif kind == "building":
             body = {"buildingId": house, "name": f"house {hlc}"}
         elif kind == "building_accessibility":
-            body = building_access(house, rnd.choice(test_store.STAIRS))
+            body = building_access(house, rnd.choice(STAIRS))
         elif kind == "comment":
             body = rnd.choice([{"placeId": where}, {"buildingId": house}])
             body["comment"] = f"said {hlc}"
@@ -228,7 +255,7 @@ def test_any_order_shows_the_same(cluster, seed):
             versions = now
         assert shown(db) == want, f"seed {seed}, turn {turn}"
         assert db.query("SELECT * FROM scc.cell_drift") == []
-        test_store.check_levels(db)
+        check_levels(db)
         seen.append((content(db), pages(db)))
 
     for s in seen[1:]:
@@ -379,7 +406,15 @@ def test_a_report_before_its_place(db):
     ("restore", {"eventId": "x"}, "eventId"),
 ])
 def test_bad_ones_of_the_new_kinds(db, kind, body, field):
-    test_store.test_a_bad_event_is_named(db, kind, body, field)
+    good = [Event("place", place(f"g{i}")) for i in range(5)]
+    bad = Event(kind, body)
+    with pytest.raises(psycopg2.Error) as e:
+        db.apply(*good[:3], bad, *good[3:])
+    assert e.value.pgcode[:2] in ("22", "23"), e.value
+    first = e.value.diag.message_primary
+    assert str(bad.id) in first and field in first
+    assert e.value.diag.message_detail == str(bad.id)
+    assert db.apply(*good) == (5, 0)
 
 
 # -- numbers -----------------------------------------------------------------
@@ -518,11 +553,11 @@ def test_mismatches_are_told(db):
 
 
 def missing(db, *events):
-    sums = test_store.array(
+    sums = array(
         "\\x" + hashlib.sha256(e.body.encode()).hexdigest() for e in events)
     return [i if not dead else -i for i, dead in db.query(
         "SELECT * FROM scc.missing(%s::uuid[], %s::bytea[])",
-        (test_store.array(e.id for e in events), sums), "scc_app")]
+        (array(e.id for e in events), sums), "scc_app")]
 
 
 def bury(db, event_id, raw, reason="r"):
@@ -577,7 +612,7 @@ def test_segments_are_kept_by_event(db):
     events = [Event("place", place(f"p{i}")) for i in range(3)]
     a = list(arguments(events))
     segments = [str(uuid.uuid4()), None, str(uuid.uuid4())]
-    a[7] = test_store.array(segments)
+    a[7] = array(segments)
     db.query(CONTRIBUTE, a, "scc_app")
     rows = dict(db.query("SELECT event_id::text, segment_id::text"
                          " FROM scc.contribution"))
@@ -596,7 +631,7 @@ def test_new_lookups_use_indexes(db):
                     " WHERE relname = 'contribution'")
         for e in (retract(target, 10), Event("erase", {}, hlc=11, by="u7"),
                   restore(target, 12)):
-            cur.execute(test_store.APPLY, arguments([e]))
+            cur.execute(APPLY, arguments([e]))
     c.close()
     db.query("SELECT pg_stat_clear_snapshot()")
     c = db.connect()
