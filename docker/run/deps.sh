@@ -31,7 +31,8 @@ test_packages="
     python3 python3-pytest python3-psycopg2 python3-redis python3-requests
     libnginx-mod-nchan libnginx-mod-http-lua lua-nginx-redis wrk
     clang-format clang-tidy cppcheck shellcheck
-    nbdkit libnbd-bin e2fsprogs mount"
+    nbdkit libnbd-bin e2fsprogs mount
+    gdal-bin"
 
 services="nginx redis-server postgresql"
 

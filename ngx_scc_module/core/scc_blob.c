@@ -164,6 +164,23 @@ scc_blob_cat(const scc_blob_t *blob, scc_str_t category)
 }
 
 
+scc_str_t
+scc_blob_category(const scc_blob_t *blob, uint16_t cat)
+{
+    scc_str_t       s;
+    const uint8_t  *p;
+
+    for (p = blob->cats; cat; cat--) {
+        p += 1 + (size_t) *p;
+    }
+
+    s.len = *p;
+    s.data = p + 1;
+
+    return s;
+}
+
+
 uint32_t
 scc_blob_after(const scc_blob_t *blob, scc_str_t id)
 {

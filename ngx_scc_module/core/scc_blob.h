@@ -94,8 +94,10 @@ scc_rc_t scc_blob_open(scc_str_t bytes, scc_blob_t *blob);
 void scc_blob_entry(const scc_blob_t *blob, uint32_t i,
     scc_blob_entry_t *entry);
 
-/* The number of a category in this blob, or SCC_BLOB_NO_CAT. */
+/* The number of a category in this blob, or SCC_BLOB_NO_CAT; the category
+   of a number < n_cat. */
 uint16_t scc_blob_cat(const scc_blob_t *blob, scc_str_t category);
+scc_str_t scc_blob_category(const scc_blob_t *blob, uint16_t cat);
 
 /* The first entry whose id is > id; n if there is none. */
 uint32_t scc_blob_after(const scc_blob_t *blob, scc_str_t id);

@@ -22,7 +22,6 @@
 #define SCC_CELL_SLACK7  0.1            /* of an e7 unit */
 
 
-static double scc_cell_yf(int32_t lat);
 static uint32_t scc_cell_row(double y);
 static double scc_cell_edge(uint32_t y);
 static int32_t scc_cell_west(uint32_t x);
@@ -53,6 +52,25 @@ uint32_t
 scc_cell_y(int32_t lat)
 {
     return scc_cell_row(scc_cell_yf(lat));
+}
+
+
+double
+scc_cell_yf(int32_t lat)
+{
+    double  rad;
+
+    if (lat >= SCC_CELL_LAT) {
+        return 0;
+    }
+
+    if (lat <= -SCC_CELL_LAT) {
+        return SCC_CELL_SIDE;
+    }
+
+    rad = lat * (SCC_PI / 180e7);
+
+    return (0.5 - asinh(tan(rad)) / (2 * SCC_PI)) * SCC_CELL_SIDE;
 }
 
 
@@ -239,25 +257,6 @@ scc_cells_write(const scc_cells_t *cells, uint32_t *keys)
     }
 
     return n;
-}
-
-
-static double
-scc_cell_yf(int32_t lat)
-{
-    double  rad;
-
-    if (lat >= SCC_CELL_LAT) {
-        return 0;
-    }
-
-    if (lat <= -SCC_CELL_LAT) {
-        return SCC_CELL_SIDE;
-    }
-
-    rad = lat * (SCC_PI / 180e7);
-
-    return (0.5 - asinh(tan(rad)) / (2 * SCC_PI)) * SCC_CELL_SIDE;
 }
 
 

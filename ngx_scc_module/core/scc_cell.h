@@ -46,6 +46,9 @@ scc_cell_key(uint32_t x, uint32_t y)
 uint32_t scc_cell_x(int32_t lon);
 uint32_t scc_cell_y(int32_t lat);
 
+/* y with its fraction: 0..65536, from north to south. */
+double scc_cell_yf(int32_t lat);
+
 /* The cells that may hold a place of the box. */
 void scc_cell_cover(const scc_box_t *box, scc_cells_t *cells);
 

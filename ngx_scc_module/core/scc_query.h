@@ -20,7 +20,7 @@
  *   places/{id}                      SCC_ROUTE_PLACE     id may hold '/'
  *   cells/16/{x0}-{x1}/{y0}-{y1}.json  SCC_ROUTE_CELLS
  *   tiles.json                       SCC_ROUTE_TILEJSON
- *   tiles/{z}/{x}/{y}.json           SCC_ROUTE_TILE      z 13..16
+ *   tiles/{z}/{x}/{y}.json|mvt       SCC_ROUTE_TILE      z 13..16
  *   contributions                    SCC_ROUTE_CONTRIBUTIONS
  *   contributions/{id}               SCC_ROUTE_CONTRIBUTION  a UUID
  *
@@ -66,6 +66,7 @@ typedef struct {
     unsigned        z;              /* TILE, TILEJSON max */
     uint32_t        x;
     uint32_t        y;
+    bool            mvt;            /* TILE: as a vector tile */
     scc_str_t       id;             /* PLACE */
     uint64_t        rev;            /* PLACE: at least this; 0: not asked */
     uint8_t         event[16];      /* CONTRIBUTION */

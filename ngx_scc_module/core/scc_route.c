@@ -247,11 +247,13 @@ scc_route_tile(scc_query_t *q, scc_str_t rest, scc_err_t *err)
         || !scc_route_digits(&rest, &x)
         || !scc_route_prefix(&rest, "/")
         || !scc_route_digits(&rest, &y)
-        || !scc_route_prefix(&rest, ".json")
+        || !(scc_route_prefix(&rest, ".json")
+             || (q->mvt = scc_route_prefix(&rest, ".mvt")))
         || rest.len)
     {
         return scc_route_error(err, "", "there is no such address; "
-                               "tiles are tiles/z/x/y.json");
+                               "tiles are tiles/z/x/y.mvt and "
+                               "tiles/z/x/y.json");
     }
 
     q->route = SCC_ROUTE_TILE;

@@ -163,6 +163,7 @@ ngx_scc_create_loc_conf(ngx_conf_t *cf)
     slcf->limit_max = NGX_CONF_UNSET_UINT;
     slcf->cells_max = NGX_CONF_UNSET_UINT;
     slcf->base_url = NGX_CONF_UNSET_PTR;
+    slcf->empty_tile = NGX_CONF_UNSET_UINT;
     slcf->contributor = NGX_CONF_UNSET_PTR;
     slcf->contributor_name = NGX_CONF_UNSET_PTR;
     slcf->ack = NGX_CONF_UNSET_UINT;
@@ -188,6 +189,8 @@ ngx_scc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_str_value(conf->attribution, prev->attribution, "");
     ngx_conf_merge_str_value(conf->bounds, prev->bounds,
                              "-180,-85.0511287,180,85.0511287");
+    ngx_conf_merge_uint_value(conf->empty_tile, prev->empty_tile,
+                              NGX_HTTP_OK);
     ngx_conf_merge_ptr_value(conf->contributor, prev->contributor, NULL);
     ngx_conf_merge_ptr_value(conf->contributor_name, prev->contributor_name,
                              NULL);

@@ -18,6 +18,7 @@
 #include "ngx_scc_forward.h"
 #include "ngx_scc_page.h"
 #include "scc_query.h"
+#include "scc_tile.h"
 #include "scc_view.h"
 
 
@@ -51,6 +52,7 @@ typedef struct {
     ngx_scc_redis_pool_t      *redis_pool;
     ngx_scc_pg_pool_t         *pg_pool;
     ngx_scc_cache_t           *cells;
+    scc_mvt_t                  mvt;             /* one tile at a time */
     ngx_scc_feed_t            *feed;
     ngx_scc_forward_t         *forward;         /* of a worker */
     ngx_scc_applier_t         *applier;         /* of the helper */
@@ -77,6 +79,8 @@ typedef struct {
     ngx_http_complex_value_t  *base_url;
     ngx_str_t                  attribution;
     ngx_str_t                  bounds;
+    ngx_uint_t                 empty_tile;      /* status of a vector tile
+                                                   with nothing in it */
 
     ngx_http_complex_value_t  *contributor;
     ngx_http_complex_value_t  *contributor_name;
@@ -195,6 +199,9 @@ void ngx_scc_finish(ngx_scc_ctx_t *ctx, ngx_int_t rc);
 ngx_int_t ngx_scc_map(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_wide(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_place(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+/* A vector tile; job's cells are used within the call. */
+ngx_int_t ngx_scc_tile_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_scc_cells_t *job);
 ngx_int_t ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_contribution(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 
@@ -204,6 +211,8 @@ ngx_int_t ngx_scc_contribute(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 /* ngx_scc_response.c: each sends and returns a content handler's rc */
 ngx_int_t ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_str_t *type, u_char *body, size_t len);
+/* 204: the same headers, no body. */
+ngx_int_t ngx_scc_send_nothing(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 /* The same with another status, and never cached. */
 ngx_int_t ngx_scc_send_private(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_uint_t status, u_char *body, size_t len);
@@ -232,6 +241,7 @@ extern ngx_module_t  ngx_scc_module;
 
 extern ngx_str_t  ngx_scc_type_geojson;
 extern ngx_str_t  ngx_scc_type_json;
+extern ngx_str_t  ngx_scc_type_mvt;
 
 
 #endif /* _NGX_SCC_HTTP_H_INCLUDED_ */

@@ -101,6 +101,10 @@ ngx_scc_map_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_int_t rc)
 
     ngx_scc_map_status(ctx);
 
+    if (ctx->query.mvt) {
+        return ngx_scc_tile_send(r, ctx, &ctx->cells);
+    }
+
     ngx_memzero(&view, sizeof(scc_view_t));
 
     view.q = &ctx->query;

@@ -44,6 +44,13 @@ static ngx_conf_enum_t  ngx_scc_acks[] = {
 };
 
 
+static ngx_conf_enum_t  ngx_scc_empty_tiles[] = {
+    { ngx_string("200"), NGX_HTTP_OK },
+    { ngx_string("204"), NGX_HTTP_NO_CONTENT },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_scc_commands[] = {
 
     { ngx_string("scc_api"),
@@ -87,6 +94,13 @@ static ngx_command_t  ngx_scc_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_scc_loc_conf_t, bounds),
       NULL },
+
+    { ngx_string("scc_empty_tile"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_scc_loc_conf_t, empty_tile),
+      ngx_scc_empty_tiles },
 
     { ngx_string("scc_redis"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,

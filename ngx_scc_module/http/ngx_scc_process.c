@@ -22,6 +22,8 @@ ngx_scc_process_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
         }
     }
 
+    scc_mvt_init(&smcf->mvt);
+
     smcf->cells = ngx_scc_cache_create(cycle, &smcf->cache, smcf->redis_pool,
                                        smcf->pg_pool);
 
@@ -69,6 +71,8 @@ ngx_scc_process_end(ngx_scc_main_conf_t *smcf)
         ngx_scc_cache_destroy(smcf->cells);
         smcf->cells = NULL;
     }
+
+    scc_mvt_free(&smcf->mvt);
 }
 
 

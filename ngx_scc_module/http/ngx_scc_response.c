@@ -10,6 +10,8 @@
 static ngx_int_t ngx_scc_problem_send(ngx_http_request_t *r,
     ngx_scc_ctx_t *ctx, ngx_uint_t status, const char *detail,
     scc_str_t *parameter, const scc_faults_t *faults);
+static ngx_int_t ngx_scc_send_headers(ngx_http_request_t *r,
+    ngx_scc_ctx_t *ctx);
 static ngx_int_t ngx_scc_common_headers(ngx_http_request_t *r,
     ngx_scc_ctx_t *ctx);
 static ngx_int_t ngx_scc_output(ngx_http_request_t *r, ngx_str_t *type,
@@ -19,6 +21,8 @@ static const char *ngx_scc_title(ngx_uint_t status);
 
 ngx_str_t  ngx_scc_type_geojson = ngx_string("application/geo+json");
 ngx_str_t  ngx_scc_type_json = ngx_string("application/json");
+ngx_str_t  ngx_scc_type_mvt =
+    ngx_string("application/vnd.mapbox-vector-tile");
 
 static ngx_str_t  ngx_scc_type_problem =
     ngx_string("application/problem+json");
@@ -30,14 +34,44 @@ ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
 {
     r->headers_out.status = NGX_HTTP_OK;
 
-    if (ngx_scc_common_headers(r, ctx) != NGX_OK
-        || ((ctx->status == NGX_SCC_CACHE_STALE || ctx->early)
-            && ngx_scc_header(r, "Cache-Control", "no-store") != NGX_OK))
-    {
+    if (ngx_scc_send_headers(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return ngx_scc_output(r, type, body, len);
+}
+
+
+ngx_int_t
+ngx_scc_send_nothing(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+{
+    r->headers_out.status = NGX_HTTP_NO_CONTENT;
+
+    if (ngx_scc_send_headers(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->header_only = 1;
+
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+
+    return ngx_http_send_header(r);
+}
+
+
+static ngx_int_t
+ngx_scc_send_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+{
+    if (ngx_scc_common_headers(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->status == NGX_SCC_CACHE_STALE || ctx->early) {
+        return ngx_scc_header(r, "Cache-Control", "no-store");
+    }
+
+    return NGX_OK;
 }
 
 

@@ -11,7 +11,11 @@ static ngx_int_t ngx_scc_tilejson_base(ngx_http_request_t *r,
     ngx_str_t *base);
 
 
-/* TileJSON 3.0.0; needs no backend. */
+/*
+ * TileJSON 3.0.0; needs no backend.  Maps are told to stop at z 15 and to
+ * draw its tiles larger from there on: a unit of a tile is a foot then, and
+ * a fourth of the tiles is enough (tiles of z 16 are there for who asks).
+ */
 
 ngx_int_t
 ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
@@ -33,12 +37,12 @@ ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
                      "\"version\":\"1.0.0\",\"scheme\":\"xyz\",\"tiles\":[");
 
     s.data = base.data;
-    s.len = ngx_sprintf(base.data + base.len, "tiles/{z}/{x}/{y}.json")
+    s.len = ngx_sprintf(base.data + base.len, "tiles/{z}/{x}/{y}.mvt")
             - base.data;
 
     scc_buf_json(&b, s);
 
-    scc_buf_text(&b, "],\"minzoom\":13,\"maxzoom\":16,\"bounds\":[");
+    scc_buf_text(&b, "],\"minzoom\":13,\"maxzoom\":15,\"bounds\":[");
 
     s.len = slcf->bounds.len;
     s.data = slcf->bounds.data;
@@ -58,19 +62,15 @@ ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
     scc_buf_text(&b,
         ",\"vector_layers\":[{\"id\":\"places\","
         "\"description\":\"Places and whether a wheelchair can get in; "
-        "null is unknown\",\"minzoom\":13,\"maxzoom\":16,\"fields\":{"
-        "\"name\":\"String\",\"category\":\"String\","
-        "\"address\":\"String\","
-        "\"level\":\"Number: access level 0 (no obstacle) to 5, or null\","
+        "an attribute that is absent is unknown\","
+        "\"minzoom\":13,\"maxzoom\":15,\"fields\":{"
+        "\"id\":\"String: as in places/{id}\","
+        "\"name\":\"String\","
+        "\"category\":\"String, or absent\","
+        "\"level\":\"Number: access level 0 (no obstacle) to 5, or "
+        "absent: unknown\","
         "\"registered\":\"Boolean: an accessibility record exists\","
-        "\"stairInfo\":\"String: NONE, ONE, TWO_TO_FIVE, OVER_SIX\","
-        "\"stairHeightLevel\":\"String: HALF_THUMB, THUMB, OVER_THUMB\","
-        "\"hasSlope\":\"Boolean\",\"isFirstFloor\":\"Boolean\","
-        "\"buildingRegistered\":\"Boolean\","
-        "\"buildingEntranceStairInfo\":\"String: as stairInfo\","
-        "\"buildingHasSlope\":\"Boolean\","
-        "\"buildingHasElevator\":\"Boolean\","
-        "\"buildingElevatorStairInfo\":\"String: as stairInfo\"}}]}");
+        "\"hasSlope\":\"Boolean, or absent: unknown\"}}]}");
 
     if (b.error) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -121,7 +121,7 @@ ngx_scc_tilejson_base(ngx_http_request_t *r, ngx_str_t *base)
     }
 
     len = sizeof("https://") + url.len + host.len + slcf->prefix.len
-          + sizeof("/tiles/{z}/{x}/{y}.json");
+          + sizeof("/tiles/{z}/{x}/{y}.mvt");
 
     p = ngx_pnalloc(r->pool, len);
     if (p == NULL) {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "scc_blob.h"
-#include "scc_view.h"
+#include "scc_tile.h"
 
 
 /*
@@ -29,6 +29,7 @@ static void fuzz_patch(scc_buf_t *b, scc_str_t line);
 static bool fuzz_line(scc_str_t *text, uint8_t end, scc_str_t *line);
 static void fuzz_open(const uint8_t *p, size_t size);
 static void fuzz_view(const scc_blob_t *blob);
+static void fuzz_tile(const scc_blob_t *blob);
 
 
 int
@@ -237,6 +238,7 @@ fuzz_open(const uint8_t *p, size_t size)
     }
 
     fuzz_view(&blob);
+    fuzz_tile(&blob);
 }
 
 
@@ -290,4 +292,33 @@ fuzz_view(const scc_blob_t *blob)
     }
 
     free(out);
+}
+
+
+/* The cell as a vector tile: refused, or a layer with all its features. */
+
+static void
+fuzz_tile(const scc_blob_t *blob)
+{
+    scc_rc_t          rc;
+    scc_buf_t         out;
+    scc_mvt_t         mvt;
+    scc_view_cell_t   cell;
+
+    static const scc_tile_t  tile = { 16, 32768, 32768 };
+
+    cell.key = 0;
+    cell.blob = *blob;
+
+    scc_mvt_init(&mvt);
+    scc_buf_heap(&out, 0);
+
+    rc = scc_tile_places(&mvt, &tile, &cell, 1, &out);
+
+    if (rc == SCC_OK && (mvt.n != blob->n || out.used < 15)) {
+        abort();
+    }
+
+    scc_buf_free(&out);
+    scc_mvt_free(&mvt);
 }

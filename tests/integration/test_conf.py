@@ -76,6 +76,7 @@ LOCATION = {
     "scc_base_url": (["https://example.org/v1", "$scheme://$host/v1", '""'],
                      ["", "a b"]),
     "scc_attribution": (['"© someone"', '""'], ["", "a b"]),
+    "scc_empty_tile": (["200", "204"], ["201", "404", "0", "on", ""]),
     "scc_bounds": (["124,33,132,39", "-180,-85,180,85"],
                    ["", "1,2,3", "a,b,c,d", "3,2,1,0", "170,1,-170,2",
                     "1 2 3 4", "1,2,3,nan"]),

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+import mvt
 from load import binaries
 from places import cell_x, cell_y
 from servers import (Closed, Nginx, Postgres, Redis, run, sccctl,
@@ -192,7 +193,7 @@ def test_what_is_no_id(client, text):
 
 @pytest.mark.parametrize("path", [
     "/v1/", "/v1/nothing", "/v1/Places", "/v1/placesx", "/v1/tile.json",
-    "/v1/tiles/", "/v1/tiles/14/1/1.mvt", "/v1/tiles/14/1.json",
+    "/v1/tiles/", "/v1/tiles/14/1/1.pbf", "/v1/tiles/14/1.json",
     "/v1/tiles/14/1/1/1.json", "/v1/cells/16/1-1/1-1", "/v1/cells/",
     "/v1/cells/16/1/1.json", "/v1/cells/16/1-2/3-4.json/",
     "/v1/tiles.json/", "/v1/place/x"])
@@ -381,16 +382,17 @@ def test_tilejson(client):
     t = a.json()
     assert t["tilejson"] == "3.0.0" and t["scheme"] == "xyz"
     assert re.fullmatch(r"\d+\.\d+\.\d+", t["version"])
-    assert t["minzoom"] == 13 and t["maxzoom"] == 16
+    assert t["minzoom"] == 13 and t["maxzoom"] == 15
     assert t["bounds"] == [124, 33, 132, 39]
     assert t["attribution"] == "© <b>a</b>"
-    assert t["tiles"] == ["http://localhost/v1/tiles/{z}/{x}/{y}.json"]
+    assert t["tiles"] == ["http://localhost/v1/tiles/{z}/{x}/{y}.mvt"]
     layer, = t["vector_layers"]
     assert layer["id"] and all(isinstance(v, str)
                                for v in layer["fields"].values())
-    # the fields are those of the features
+    # the fields are the id and properties of features
     doc = client.get("/v1/places?" + SEOUL).json()
-    assert set(layer["fields"]) == set(doc["features"][0]["properties"])
+    assert set(layer["fields"]) - {"id"} < set(
+        doc["features"][0]["properties"])
 
 
 def test_tile_of_tilejson(nginx):
@@ -399,7 +401,8 @@ def test_tile_of_tilejson(nginx):
     url = t.json()["tiles"][0].format(z=14, x=x, y=y)
     assert url.startswith(nginx.url)
     with urllib.request.urlopen(url, timeout=10) as r:
-        assert r.status == 200 and json.load(r)["features"]
+        assert r.status == 200
+        assert mvt.points(r.read(), t.json()["vector_layers"][0]["id"])
 
 
 # -- clients -----------------------------------------------------------------
@@ -540,7 +543,7 @@ def test_other_locations(pg, redis):
         assert len(n.get(f"/places?{SEOUL}&limit=9").ids()) == 3
         assert n.get("/exact").json()["tilejson"]
         assert n.get("/map/tiles.json").json()["tiles"] == [
-            "http://localhost/map/tiles/{z}/{x}/{y}.json"]
+            "http://localhost/map/tiles/{z}/{x}/{y}.mvt"]
         assert n.get("/ids/node/21497293").json()["name"] == "slash"
         assert n.get("/ids/" + quote("한글/아이디")).json()["name"] == \
             "한글 이름"
@@ -570,7 +573,7 @@ def test_base_url(pg, redis):
                "https://map.example.org$uri_prefix;",
                http='map $host $uri_prefix { default "/api"; }') as n:
         assert n.get("/v1/tiles.json").json()["tiles"] == [
-            "https://map.example.org/api/tiles/{z}/{x}/{y}.json"]
+            "https://map.example.org/api/tiles/{z}/{x}/{y}.mvt"]
         link = n.get(f"/v1/places?{SEOUL}&limit=1").json()["links"][0]
         assert "cursor=" in link["href"]
 

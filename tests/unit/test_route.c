@@ -40,7 +40,7 @@ test_routes(void **state)
         "cells/x/1-2/3-4.json", "cells/16/1-2/3-4.jsonx",
         "cells/16/0x1-2/3-4.json", "cells/16//3-4.json",
         "cells/16/1-2/3-4%2ejson", "tiles", "tiles/", "tiles.jso",
-        "tiles.json/", "tiles/13/1/2.mvt", "tiles/13/1/2", "tiles/13/1.json",
+        "tiles.json/", "tiles/13/1/2.pbf", "tiles/13/1/2", "tiles/13/1.json",
         "tiles/13/1/-2.json", "tiles/13/+1/2.json", "tiles/13/1/2.json?",
         "tiles/z/1/2.json", "tiles/13/1/2/3.json", "%70laces",
         "contribution", "contributionsx", "Contributions",
@@ -88,6 +88,13 @@ test_routes(void **state)
     assert_int_equal(q.cells.x1, 55883);
     assert_int_equal(q.cells.y0, 25376);
     assert_int_equal(q.cells.y1, 25379);
+    assert_false(q.mvt);
+
+    assert_int_equal(test_path("tiles/14/13970/6344.mvt", &q, &err),
+                     SCC_OK);
+    assert_int_equal(q.route, SCC_ROUTE_TILE);
+    assert_int_equal(q.cells.x1, 55883);
+    assert_true(q.mvt);
 
     assert_int_equal(test_path("tiles/16/65535/0.json", &q, &err), SCC_OK);
     assert_int_equal(test_path("tiles/13/8191/8191.json", &q, &err), SCC_OK);
