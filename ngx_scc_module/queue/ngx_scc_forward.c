@@ -12,6 +12,11 @@
 #define NGX_SCC_FORWARD_SOON   20       /* ms, while nothing is known of it */
 #define NGX_SCC_FORWARD_HOLD   20       /* ms between tries to send */
 
+/* what is wrong with the queue; bits */
+#define NGX_SCC_FORWARD_LOST   1        /* no answer, or another process */
+#define NGX_SCC_FORWARD_SYNC   2        /* it does not sync, or it failed */
+#define NGX_SCC_FORWARD_EVICT  4        /* it may remove what it has */
+
 static const ngx_str_t  ngx_scc_forward_stream = ngx_string("scc:queue");
 
 
@@ -27,13 +32,13 @@ struct ngx_scc_forward_s {
     size_t                    held_size;
     ngx_event_t               hold_timer;
 
-    /* does the queue sync every command? */
+    /* does the queue sync every command, and keep it? */
     ngx_event_t               check_timer;
     ngx_uint_t                asked;        /* incarnation of the question */
     ngx_uint_t                answered;     /* of the last good answer; 0 */
-    unsigned                  checking:2;   /* answers to come */
-    unsigned                  bad:1;        /* one of them was not good */
-    unsigned                  told:1;       /* in the log */
+    ngx_uint_t                checking;     /* answers to come */
+    ngx_uint_t                bad;          /* what they say is wrong */
+    ngx_uint_t                told;         /* of it, in the log */
 
     ngx_connection_t          dumb;         /* for the timers' debug log */
 };
@@ -68,12 +73,18 @@ static void ngx_scc_forward_end(ngx_scc_letter_t *letter,
     ngx_scc_letter_event_t event);
 static void ngx_scc_forward_doubt(ngx_scc_forward_t *forward);
 static void ngx_scc_forward_check_timer(ngx_event_t *ev);
-static void ngx_scc_forward_config(void *data, ngx_scc_redis_status_t status,
+static void ngx_scc_forward_ask(ngx_scc_forward_t *forward,
+    const char *command, const char *arg, const char *pattern,
+    ngx_scc_redis_handler_pt handler);
+static void ngx_scc_forward_append(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply);
+static void ngx_scc_forward_memory(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply);
 static void ngx_scc_forward_info(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply);
 static void ngx_scc_forward_checked(ngx_scc_forward_t *forward,
-    ngx_uint_t good);
+    ngx_scc_redis_status_t status, ngx_uint_t bad);
+static void ngx_scc_forward_warn(ngx_scc_forward_t *forward);
 static ngx_uint_t ngx_scc_forward_setting(ngx_scc_redis_reply_t *reply,
     const char *name, const char *value);
 
@@ -430,9 +441,10 @@ ngx_scc_forward_end(ngx_scc_letter_t *letter, ngx_scc_letter_event_t event)
 
 
 /*
- * An answer says "on disk" only if Redis syncs before each answer.  Whether
- * it does is asked at each connect to another process of it, and again from
- * time to time; what cannot be known is taken for no.
+ * An answer says "on disk" only if Redis syncs before each answer, and keeps
+ * what it has when its memory is full.  Whether it does is asked at each
+ * connect to another process of it, and again from time to time; what cannot
+ * be known is taken for no.
  */
 
 static void
@@ -461,7 +473,6 @@ ngx_scc_forward_doubt(ngx_scc_forward_t *forward)
 static void
 ngx_scc_forward_check_timer(ngx_event_t *ev)
 {
-    ngx_str_t           argv[3];
     ngx_scc_forward_t  *forward;
 
     forward = ngx_scc_event_owner(ev, ngx_scc_forward_t, check_timer);
@@ -473,48 +484,82 @@ ngx_scc_forward_check_timer(ngx_event_t *ev)
     forward->asked = ngx_scc_redis_incarnation(forward->queue);
     forward->bad = 0;
 
-    ngx_str_set(&argv[0], "CONFIG");
-    ngx_str_set(&argv[1], "GET");
-    ngx_str_set(&argv[2], "*append*");
+    /* one pattern each: Redis takes several since 7.0 only */
 
-    if (ngx_scc_redis_command(forward->queue, 3, argv, 0,
-                              ngx_scc_forward_config, forward)
-        != NULL)
-    {
-        forward->checking++;
+    ngx_scc_forward_ask(forward, "CONFIG", "GET", "*append*",
+                        ngx_scc_forward_append);
+    ngx_scc_forward_ask(forward, "CONFIG", "GET", "maxmemory*",
+                        ngx_scc_forward_memory);
+    ngx_scc_forward_ask(forward, "INFO", "persistence", NULL,
+                        ngx_scc_forward_info);
 
-        ngx_str_set(&argv[0], "INFO");
-        ngx_str_set(&argv[1], "persistence");
-
-        if (ngx_scc_redis_command(forward->queue, 2, argv, 0,
-                                  ngx_scc_forward_info, forward)
-            != NULL)
-        {
-            forward->checking++;
-
-        } else {
-            forward->bad = 1;
-        }
-
-        return;
+    if (forward->checking == 0) {
+        forward->answered = 0;
+        ngx_add_timer(ev, NGX_SCC_FORWARD_SOON);
     }
-
-    forward->answered = 0;
-
-    ngx_add_timer(ev, NGX_SCC_FORWARD_SOON);
 }
 
 
 static void
-ngx_scc_forward_config(void *data, ngx_scc_redis_status_t status,
+ngx_scc_forward_ask(ngx_scc_forward_t *forward, const char *command,
+    const char *arg, const char *pattern, ngx_scc_redis_handler_pt handler)
+{
+    ngx_str_t   argv[3];
+    ngx_uint_t  n;
+
+    argv[0].data = (u_char *) command;
+    argv[1].data = (u_char *) arg;
+    argv[2].data = (u_char *) pattern;
+
+    for (n = 0; n < 3 && argv[n].data != NULL; n++) {
+        argv[n].len = ngx_strlen(argv[n].data);
+    }
+
+    if (ngx_scc_redis_command(forward->queue, n, argv, 0, handler, forward)
+        != NULL)
+    {
+        forward->checking++;
+
+    } else {
+        forward->bad |= NGX_SCC_FORWARD_LOST;
+    }
+}
+
+
+static void
+ngx_scc_forward_append(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply)
 {
     ngx_scc_forward_t *forward = data;
 
-    ngx_scc_forward_checked(forward, status == NGX_SCC_REDIS_OK
-        && ngx_scc_forward_setting(reply, "appendonly", "yes")
-        && ngx_scc_forward_setting(reply, "appendfsync", "always")
-        && ngx_scc_forward_setting(reply, "no-appendfsync-on-rewrite", "no"));
+    ngx_uint_t  good;
+
+    good = status == NGX_SCC_REDIS_OK
+           && ngx_scc_forward_setting(reply, "appendonly", "yes")
+           && ngx_scc_forward_setting(reply, "appendfsync", "always")
+           && ngx_scc_forward_setting(reply, "no-appendfsync-on-rewrite",
+                                      "no");
+
+    ngx_scc_forward_checked(forward, status,
+                            good ? 0 : NGX_SCC_FORWARD_SYNC);
+}
+
+
+static void
+ngx_scc_forward_memory(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+    ngx_scc_forward_t *forward = data;
+
+    ngx_uint_t  good;
+
+    good = status == NGX_SCC_REDIS_OK
+           && (ngx_scc_forward_setting(reply, "maxmemory-policy",
+                                       "noeviction")
+               || ngx_scc_forward_setting(reply, "maxmemory", "0"));
+
+    ngx_scc_forward_checked(forward, status,
+                            good ? 0 : NGX_SCC_FORWARD_EVICT);
 }
 
 
@@ -524,7 +569,8 @@ ngx_scc_forward_info(void *data, ngx_scc_redis_status_t status,
 {
     ngx_scc_forward_t *forward = data;
 
-    ngx_str_t  text;
+    ngx_str_t   text;
+    ngx_uint_t  good;
 
     ngx_str_null(&text);
 
@@ -534,45 +580,71 @@ ngx_scc_forward_info(void *data, ngx_scc_redis_status_t status,
         text = ngx_scc_reply_str(reply);
     }
 
-    ngx_scc_forward_checked(forward, text.len != 0
-        && ngx_strnstr(text.data, "aof_enabled:1", text.len) != NULL
-        && ngx_strnstr(text.data, "aof_last_write_status:ok", text.len)
-           != NULL);
+    good = text.len != 0
+           && ngx_strnstr(text.data, "aof_enabled:1", text.len) != NULL
+           && ngx_strnstr(text.data, "aof_last_write_status:ok", text.len)
+              != NULL;
+
+    ngx_scc_forward_checked(forward, status,
+                            good ? 0 : NGX_SCC_FORWARD_SYNC);
 }
 
 
 static void
-ngx_scc_forward_checked(ngx_scc_forward_t *forward, ngx_uint_t good)
+ngx_scc_forward_checked(ngx_scc_forward_t *forward,
+    ngx_scc_redis_status_t status, ngx_uint_t bad)
 {
-    if (!good) {
-        forward->bad = 1;
-    }
+    forward->bad |= (status == NGX_SCC_REDIS_OK) ? bad
+                                                 : NGX_SCC_FORWARD_LOST;
 
     if (--forward->checking != 0) {
         return;
     }
 
+    if (forward->asked != ngx_scc_redis_incarnation(forward->queue)
+        || !ngx_scc_redis_ready(forward->queue))
+    {
+        forward->bad |= NGX_SCC_FORWARD_LOST;
+    }
+
     forward->answered = forward->bad ? 0 : forward->asked;
 
-    if (forward->asked == ngx_scc_redis_incarnation(forward->queue)
-        && ngx_scc_redis_ready(forward->queue))
-    {
-        if (forward->bad && !forward->told) {
-            ngx_log_error(NGX_LOG_WARN, forward->log, 0,
-                          "scc: the queue %V may lose what it has taken: "
-                          "\"appendonly yes\", \"appendfsync always\" and "
-                          "\"no-appendfsync-on-rewrite no\" cannot be seen "
-                          "there; queue=1 will not be said",
-                          &forward->conf->queue->addr.name);
-        }
-
-        forward->told = forward->bad;
-
-        ngx_add_timer(&forward->check_timer, NGX_SCC_FORWARD_CHECK);
+    if (forward->bad & NGX_SCC_FORWARD_LOST) {
+        ngx_add_timer(&forward->check_timer, NGX_SCC_FORWARD_SOON);
         return;
     }
 
-    ngx_add_timer(&forward->check_timer, NGX_SCC_FORWARD_SOON);
+    ngx_scc_forward_warn(forward);
+
+    ngx_add_timer(&forward->check_timer, NGX_SCC_FORWARD_CHECK);
+}
+
+
+static void
+ngx_scc_forward_warn(ngx_scc_forward_t *forward)
+{
+    ngx_uint_t  news;
+
+    news = forward->bad & ~forward->told;
+    forward->told = forward->bad;
+
+    if (news & NGX_SCC_FORWARD_SYNC) {
+        ngx_log_error(NGX_LOG_WARN, forward->log, 0,
+                      "scc: the queue %V may lose what it has taken: "
+                      "\"appendonly yes\", \"appendfsync always\" and "
+                      "\"no-appendfsync-on-rewrite no\" cannot be seen "
+                      "there; queue=1 will not be said",
+                      &forward->conf->queue->addr.name);
+    }
+
+    if (news & NGX_SCC_FORWARD_EVICT) {
+        ngx_log_error(NGX_LOG_WARN, forward->log, 0,
+                      "scc: the queue %V may evict what it has taken: "
+                      "neither \"maxmemory-policy noeviction\" nor "
+                      "\"maxmemory 0\" can be seen there; set one, or "
+                      "queue=1 will not be said",
+                      &forward->conf->queue->addr.name);
+    }
 }
 
 

@@ -645,6 +645,8 @@ def test_queue_synced(pg):
 @pytest.mark.parametrize("settings", [
     {"appendonly": "no"}, {"appendfsync": "everysec"},
     {"no_appendfsync_on_rewrite": "yes"},
+    {"maxmemory": "64mb", "maxmemory_policy": "allkeys-lru"},
+    {"maxmemory": "64mb", "maxmemory_policy": "volatile-ttl"},
     {}], ids=str)
 @pytest.mark.parametrize("fallback", ["on", "off"])
 def test_queue_that_may_forget(pg, settings, fallback):
@@ -665,6 +667,19 @@ def test_queue_that_may_forget(pg, settings, fallback):
                 problem(a, 503)
         assert len(nginx.records()) == 5
         wait_until(lambda: queue.r.xlen("scc:queue") == 5, 5, "the queue")
+        wait_until(lambda: "queue=1 will not be said" in nginx.log()
+                   if settings else True, 5, "the log")
+        if "maxmemory" in settings:     # it says what to change, and only it
+            assert "maxmemory-policy noeviction" in nginx.log()
+            assert "appendfsync" not in nginx.log()
+
+
+def test_queue_that_never_evicts(pg):
+    """Whatever the policy says, without a limit it never acts."""
+    with queue_redis(maxmemory_policy="allkeys-lru") as queue, Writer(
+            pg, queue=queue, location="scc_ack queue;") as nginx:
+        wait_until(lambda: durability(nginx.post())["queue"] == 1, 5,
+                   "a queue known to keep what it has")
 
 
 def test_queue_turns_bad_and_good(pg):
