@@ -45,8 +45,8 @@ FUZZ_SRCS :=	$(sort $(wildcard tests/fuzz/fuzz_*.c))
 UNITS :=	$(UNIT_SRCS:tests/unit/%.c=%)
 FUZZERS :=	$(FUZZ_SRCS:tests/fuzz/%.c=%)
 
-CORE_LIBS :=	-lyajl -lcrypto -lm
-CTL_LIBS :=	-lpq -lcrypto -lz
+CORE_LIBS :=	-lyajl -lcrypto -lz -lm
+CTL_LIBS :=	-lpq -lcrypto
 
 ifeq ($(NGINX_SRC),)
 MODULE :=	$(B)/nginx-debian/ngx_scc_module.so

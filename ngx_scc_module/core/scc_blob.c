@@ -93,6 +93,7 @@ scc_blob_open(scc_str_t bytes, scc_blob_t *blob)
 
     blob->n = scc_le32(p + SCC_BLOB_AT_N);
     blob->n_cat = scc_le32(p + SCC_BLOB_AT_N_CAT);
+    blob->crc = scc_le32(p + SCC_BLOB_AT_CRC);
     blob->frags.len = scc_le32(p + SCC_BLOB_AT_FRAGS);
     ids_len = scc_le32(p + SCC_BLOB_AT_IDS);
     cats_len = scc_le32(p + SCC_BLOB_AT_CATS);

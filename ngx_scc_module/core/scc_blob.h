@@ -66,6 +66,7 @@ typedef struct {
     uint64_t            lease_end;
     uint32_t            n;
     uint32_t            n_cat;
+    uint32_t            crc;        /* of the body, as in its header */
     const uint8_t      *index;
     const uint8_t      *cats;
     const uint8_t      *ids;

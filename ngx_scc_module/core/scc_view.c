@@ -27,13 +27,15 @@ typedef struct {
 } scc_view_pass_t;
 
 
-/* One cell's share; its slices are copied to "p" unless it is NULL. */
+/* What the cells give so far, counted, and given to "part" if it is set. */
 
 typedef struct {
     uint64_t            matched;
     uint64_t            returned;
     size_t              size;           /* of all slices and commas so far */
-    uint8_t            *p;
+    size_t              cell;           /* index */
+    scc_view_part_pt    part;
+    void               *data;
     uint32_t            last;
     bool                more;
 } scc_view_sum_t;
@@ -46,6 +48,8 @@ static void scc_view_cell_each(const scc_view_pass_t *pass,
     const scc_view_cell_t *cell, uint32_t from, scc_view_sum_t *sum);
 static void scc_view_slice(const scc_blob_t *blob, uint32_t from,
     uint32_t to, scc_view_sum_t *sum);
+static void scc_view_text(scc_view_sum_t *sum, const void *p, size_t len);
+static void scc_view_copy(void *data, const scc_view_part_t *part);
 static void scc_view_next(scc_buf_t *b, const scc_query_t *q,
     const scc_cursor_t *next);
 static void scc_view_cursor(const scc_view_t *v, scc_cursor_t *next);
@@ -110,8 +114,17 @@ scc_view_measure(scc_view_t *v)
 uint8_t *
 scc_view_write(const scc_view_t *v, uint8_t *p)
 {
-    size_t           i;
-    scc_buf_t        b;
+    scc_view_parts(v, scc_view_copy, &p);
+
+    return p;
+}
+
+
+void
+scc_view_parts(const scc_view_t *v, scc_view_part_pt part, void *data)
+{
+    uint8_t          block[SCC_VIEW_HEAD];
+    scc_buf_t        head;
     scc_cursor_t     next;
     scc_view_sum_t   sum;
     scc_view_pass_t  pass;
@@ -119,19 +132,27 @@ scc_view_write(const scc_view_t *v, uint8_t *p)
     scc_view_pass(&pass, v);
     scc_view_cursor(v, &next);
 
-    scc_buf_fixed(&b, p, v->size);
-    scc_view_head(&b, v->q, v->matched, v->returned, &next);
-
     memset(&sum, 0, sizeof(scc_view_sum_t));
-    sum.p = p + b.used;
 
-    for (i = 0; i < v->n_cells && sum.returned < v->returned; i++) {
-        scc_view_cell(&pass, &v->cells[i], &sum);
+    sum.part = part;
+    sum.data = data;
+
+    /* measure() has seen that it fits */
+
+    scc_buf_fixed(&head, block, sizeof(block));
+    scc_view_head(&head, v->q, v->matched, v->returned, &next);
+    scc_view_text(&sum, block, head.used);
+
+    for ( /* void */ ; sum.cell < v->n_cells; sum.cell++) {
+
+        if (sum.returned == v->returned) {
+            break;
+        }
+
+        scc_view_cell(&pass, &v->cells[sum.cell], &sum);
     }
 
-    memcpy(sum.p, SCC_VIEW_TAIL, sizeof(SCC_VIEW_TAIL) - 1);
-
-    return sum.p + sizeof(SCC_VIEW_TAIL) - 1;
+    scc_view_text(&sum, SCC_VIEW_TAIL, sizeof(SCC_VIEW_TAIL) - 1);
 }
 
 
@@ -329,6 +350,7 @@ scc_view_slice(const scc_blob_t *blob, uint32_t from, uint32_t to,
 {
     size_t            size;
     scc_blob_entry_t  first, last;
+    scc_view_part_t   part;
 
     scc_blob_entry(blob, from, &first);
     scc_blob_entry(blob, to - 1, &last);
@@ -338,19 +360,47 @@ scc_view_slice(const scc_blob_t *blob, uint32_t from, uint32_t to,
     if (sum->returned) {
         sum->size++;
 
-        if (sum->p) {
-            *sum->p++ = ',';
+        if (sum->part) {
+            scc_view_text(sum, ",", 1);
         }
     }
 
-    if (sum->p) {
-        memcpy(sum->p, first.frag.data, size);
-        sum->p += size;
+    if (sum->part) {
+        part.bytes.data = first.frag.data;
+        part.bytes.len = size;
+        part.cell = sum->cell;
+        part.whole = (to - from == blob->n);
+
+        sum->part(sum->data, &part);
     }
 
     sum->size += size;
     sum->returned += to - from;
     sum->last = to - 1;
+}
+
+
+static void
+scc_view_text(scc_view_sum_t *sum, const void *p, size_t len)
+{
+    scc_view_part_t  part;
+
+    part.bytes.data = p;
+    part.bytes.len = len;
+    part.cell = SCC_VIEW_NO_CELL;
+    part.whole = false;
+
+    sum->part(sum->data, &part);
+}
+
+
+static void
+scc_view_copy(void *data, const scc_view_part_t *part)
+{
+    uint8_t  **p = data;
+
+    memcpy(*p, part->bytes.data, part->bytes.len);
+    *p += part->bytes.len;
 }
 
 

@@ -55,6 +55,24 @@ scc_rc_t scc_view_measure(scc_view_t *v);
 uint8_t *scc_view_write(const scc_view_t *v, uint8_t *p);
 
 /*
+ * The same bytes in parts, in order: text (head, commas, tail), and features
+ * of a cell, as they lie in its blob; "whole" if these are all of the cell's.
+ * Text is valid only within the call.
+ */
+
+#define SCC_VIEW_NO_CELL  SIZE_MAX
+
+typedef struct {
+    scc_str_t           bytes;
+    size_t              cell;       /* index, or SCC_VIEW_NO_CELL: text */
+    bool                whole;
+} scc_view_part_t;
+
+typedef void (*scc_view_part_pt)(void *data, const scc_view_part_t *part);
+
+void scc_view_parts(const scc_view_t *v, scc_view_part_pt part, void *data);
+
+/*
  * For pages that come as rows of one statement instead of cells: the
  * collection's head and tail.  numberMatched is left out if matched is
  * UINT64_MAX (unknown).

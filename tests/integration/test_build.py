@@ -174,6 +174,7 @@ MISSING = {
     "hiredis": (dict(hide="hiredis/"), "libhiredis-dev"),
     "libpq": (dict(hide="libpq-fe.h"), "libpq-dev"),
     "yajl": (dict(hide="yajl/"), "libyajl-dev"),
+    "zlib": (dict(hide="crc32_combine"), "zlib1g-dev"),
     "threads": (dict(threads=False), "--with-threads"),
     "archive": (dict(SCC_HIREDIS="/nowhere/libhiredis.a"), "SCC_HIREDIS"),
     "word": (dict(SCC_HIREDIS="maybe"), '"maybe"'),

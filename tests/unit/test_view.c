@@ -320,6 +320,31 @@ test_expect(test_data_t *d, const scc_query_t *q, scc_buf_t *b,
 }
 
 
+/* A part lies where it says; a whole cell is its blob's one slice. */
+
+static void
+test_part(void *data, const scc_view_part_t *part)
+{
+    const scc_str_t   *frags;
+    const scc_view_t  *v = data;
+
+    if (part->cell == SCC_VIEW_NO_CELL) {
+        assert_false(part->whole);
+        return;
+    }
+
+    assert_true(part->cell < v->n_cells);
+    assert_true(part->bytes.len != 0);
+
+    frags = &v->cells[part->cell].blob.frags;
+
+    assert_true(part->bytes.data >= frags->data);
+    assert_true(part->bytes.data + part->bytes.len
+                <= frags->data + frags->len);
+    assert_int_equal(part->whole, part->bytes.len == frags->len);
+}
+
+
 static void
 test_measure_and_write(test_data_t *d, const scc_query_t *q, scc_view_t *v,
     scc_str_t expect)
@@ -338,6 +363,8 @@ test_measure_and_write(test_data_t *d, const scc_query_t *q, scc_view_t *v,
     assert_ptr_equal(scc_view_write(v, out), out + v->size);
     assert_memory_equal(out, expect.data, expect.len);
     test_free(out);
+
+    scc_view_parts(v, test_part, v);
 }
 
 
