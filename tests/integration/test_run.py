@@ -100,6 +100,17 @@ class Demo:
                                     timeout=10) as a:
             return a.status, a.read()
 
+    def post(self, doc, **headers):
+        r = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/v1/contributions",
+            json.dumps(doc).encode(),
+            {"Content-Type": "application/json", **headers})
+        with urllib.request.urlopen(r, timeout=10) as a:
+            return a.status, json.loads(a.read())
+
+    def place(self, ident):
+        return json.loads(self.get("/v1/places/" + ident)[1])
+
     def names(self):
         body = self.get("/v1/places?bbox=126.97,37.55,126.98,37.56")[1]
         return [f["properties"]["name"]
@@ -187,6 +198,36 @@ def test_up_and_down(demo):
 
     status, out = demo.call("down")
     assert status == 0 and "nothing runs" in out
+
+
+def test_contributions(demo):
+    """Taken, applied and shown; as "demo" or as whom X-User names."""
+    assert demo.call("up")[0] == 0
+    for place, who, headers in (("a", "demo", {}),
+                                ("b", "u-7", {"X-User": "u-7"})):
+        status, doc = demo.post({"kind": "place_accessibility",
+                                 "placeId": place, "stairInfo": "NONE",
+                                 "hasSlope": True}, **headers)
+        assert status == 202, doc
+        wait_until(lambda: json.loads(demo.get(doc["href"])[1])["status"]
+                   == "applied", 20, "the contribution to be applied")
+        page = demo.place(place)
+        assert page["accessibility"]["stairInfo"] == "NONE"
+        assert page["accessibility"]["contributor"]["id"] == who
+        assert who in [c["id"] for c in page["contributors"]]
+    assert demo.call("down")[0] == 0
+
+    # kept: in the store, and in the journal
+    assert demo.call("up")[0] == 0
+    assert demo.place("a")["accessibility"]["hasSlope"] is True
+    out = subprocess.run([f"{BUILD}/sccctl", "journal", "verify",
+                          f"{demo.dir}/journal"], text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert out.returncode == 0, out.stdout
+    assert demo.call("down")[0] == 0
+    with open(f"{demo.dir}/log/nginx-error.log") as f:
+        bad = [x for x in f if re.search(r"\[(error|crit|alert|emerg)\]", x)]
+    assert bad == []
 
 
 def test_env_is_for_people_and_sccctl(demo):
