@@ -29,6 +29,7 @@ SAME = [
     (re.compile(r"(?<=\) -) (?=\w)"), ""),
     (re.compile(r"(__attribute__|vector_size|target) \((\( ?)?"), r"\1(\2"),
     (re.compile(r"(?<=[A-Z_]) ?\| ?(?=[A-Z_])"), "|"),
+    (re.compile(r"(?<=\]) (?=\.\w)"), ""),
 ]
 
 
