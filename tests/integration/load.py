@@ -135,6 +135,7 @@ def no_leak(nginx, pg, redis):
     """Descriptors and connections after as before."""
     def count():
         return sum(fd_count(p) for p in nginx.workers() + nginx.helpers())
+    wait_until(nginx.helpers, 10, "the helper")
     before = count()
     files = [fd_list(p) for p in nginx.workers()]
     yield

@@ -477,7 +477,8 @@ def test_poison(pg, queue, rnd):
         xadd(queue, None, foo="bar")
         nginx.helper = True
         nginx.reload()
-        wait_until(lambda: queue.r.xlen("scc:queue") == 0, 30,
+        # what the helper that leaves has taken is claimed after 60 s
+        wait_until(lambda: queue.r.xlen("scc:queue") == 0, 90,
                    "the queue to be empty")
         wait_until(lambda: os.path.exists(w.applied), 30, "the mark")
         ids = {uuid.UUID(bytes=r[40:56]) for r in good}
