@@ -56,13 +56,17 @@ MODULE :=	$(B)/nginx-src/ngx_scc_module.so
 NGINX ?=	$(B)/nginx-src/nginx
 endif
 
+# Most tests wait most of the time: one process more than processors.
+PYTEST_FLAGS ?=	-n $$(($$(nproc) + 1)) --durations=10
+
 TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 		SCC_NGINX_ASAN=$(B)/nginx-asan/nginx \
 		PYTHONDONTWRITEBYTECODE=1
 
 
 .PHONY: all module core ctl deps deps-test run up down test test-unit \
-	test-asan test-fuzz test-integration test-faults test-rebuild faults \
+	test-asan test-fuzz test-programs test-servers test-integration \
+	test-faults test-rebuild faults \
 	asan-nginx lint fuzz bench bench-write \
 	install clean help FORCE
 .DELETE_ON_ERROR:
@@ -165,9 +169,11 @@ NGX_FLAGS :=	--with-compat --with-debug --with-threads --with-pcre-jit \
 		$(foreach m,ssl v2 stub_status realip auth_request addition \
 		slice sub gunzip gzip_static,--with-http_$(m)_module)
 
-# nginx's makefile, quiet without V=1, on all processors without a -j
-NGX_MAKE =	$(MAKE) --no-print-directory $(if $(V),,-s) \
-		$(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+# on all processors, unless make was called with a -j
+JOBS =		$(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+# nginx's makefile, quiet without V=1
+NGX_MAKE =	$(MAKE) --no-print-directory $(if $(V),,-s) $(JOBS)
 
 # tree($1 = source, $2 = copy): configure leaves files in the tree it runs in
 define tree
@@ -249,13 +255,14 @@ $(B)/nginx-asan/nginx: $(B)/nginx-asan/Makefile FORCE
 
 test:	## everything: unit, sanitizers, short fuzz, model, integration
 	@+$(MAKE) --no-print-directory deps-test
-	@+$(MAKE) --no-print-directory all
+	@+$(MAKE) --no-print-directory -O $(JOBS) test-programs
 	@+$(MAKE) --no-print-directory test-unit
 	@+$(MAKE) --no-print-directory test-asan
 	@+$(MAKE) --no-print-directory test-fuzz
-	@+$(MAKE) --no-print-directory asan-nginx
-	@+$(MAKE) --no-print-directory test-integration
-	@+$(MAKE) --no-print-directory test-faults
+	@+$(MAKE) --no-print-directory test-servers
+
+test-programs: all asan-nginx $(UNITS:%=$(B)/unit/%) \
+	$(UNITS:%=$(B)/asan/%) $(FUZZERS:%=$(B)/fuzz/%)
 
 test-unit: $(UNITS:%=$(B)/unit/%)	## C tests of core
 	@for test in $^; do $$test || exit 1; done
@@ -268,18 +275,22 @@ test-fuzz: FUZZ_TIME = $(FUZZ_TEST_TIME)
 test-fuzz: fuzz	## every fuzz target, FUZZ_TEST_TIME seconds each
 
 fuzz: $(FUZZERS:%=$(B)/fuzz/%)	## the same for FUZZ_TIME seconds each
-	@for fuzzer in $^; do \
-	docker/run/fuzz.sh $$fuzzer $(FUZZ_TIME) || exit 1; done
+	@printf '%s\n' $^ | xargs -P $$(nproc) -I FUZZER \
+	docker/run/fuzz.sh FUZZER $(FUZZ_TIME)
+
+test-servers:	## model, integration, quick fault tests, on what is built
+	cd tests && $(TEST_ENV) $(PYTHON) -m pytest $(PYTEST_FLAGS) \
+		--quick model integration faults
 
 test-integration:	## model and integration tests, on what is built
-	cd tests && $(TEST_ENV) $(PYTHON) -m pytest
+	cd tests && $(TEST_ENV) $(PYTHON) -m pytest $(PYTEST_FLAGS)
 
 test-rebuild:	## 100,000 contributions, PostgreSQL lost, rebuilt from journals
 	cd tests && SCC_REBUILD=100000 $(TEST_ENV) $(PYTHON) -m pytest \
 		integration/test_rebuild.py -k store_from_journals
 
 test-faults:	## the quick half of the fault tests, on what is built
-	cd tests && $(TEST_ENV) $(PYTHON) -m pytest -m quick faults
+	cd tests && $(TEST_ENV) $(PYTHON) -m pytest --quick faults
 
 faults: deps-test	## all faults under load: killed, cut, full, poisoned
 	@+$(MAKE) --no-print-directory all

@@ -17,6 +17,15 @@ def pytest_configure(config):
         "markers", "quick: the half that make test runs, too")
 
 
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--quick"):
+        return
+    slow = [item for item in items if item.path.parent.samefile(HERE)
+            and item.get_closest_marker("quick") is None]
+    items[:] = [item for item in items if item not in slow]
+    config.hook.pytest_deselected(items=slow)
+
+
 @pytest.fixture
 def rng(request):
     return seeded(request.node.name)[0]

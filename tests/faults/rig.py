@@ -21,7 +21,7 @@ import pytest
 import check
 import journal
 from servers import (Closed, Http, Nginx, Postgres, Redis, SERVER_USER,
-                     alive, new_dir, sccctl, wait_until)
+                     alive, new_dir, sccctl, shared, wait_until)
 
 QUEUE = "scc:queue"
 GROUP = "apply"
@@ -32,13 +32,10 @@ PLACES = 300            # of the sample that every store begins with
 NOISE = [r"exited on signal (9|19)", r"scc: the journal",
          r"clock has jumped", r"open socket #\d+ left in connection"]
 
-_template = None
-
 
 def template():
     """Data directory of a stopped store with the sample in it."""
-    global _template
-    if _template is None:
+    def make():
         with Postgres(fsync=False) as pg:
             sccctl("init", pg=pg)
             path = os.path.join(pg.dir, "sample.csv")
@@ -46,8 +43,8 @@ def template():
                 f.write(sccctl("sample", "--places", PLACES, "--seed",
                                7).stdout)
             sccctl("import", path, pg=pg)
-        _template = pg.data
-    return _template
+        return pg.data
+    return shared("faults_store", make)
 
 
 def seeded(name):

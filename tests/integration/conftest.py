@@ -7,35 +7,39 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import places                                                # noqa: E402
 from servers import (Nginx, Postgres, Redis, need_data,       # noqa: E402
-                     sccctl)
+                     sccctl, shared)
 from store import load_sample, snapshot                       # noqa: E402
-
-REAL = ["seoul_places_A.csv.gz", "osm_pois_A.csv"]
 
 
 @pytest.fixture(scope="session")
 def real_store():
     """Data directory of a stopped store with the real places in it, for
     Postgres(template=...)."""
-    files = [need_data(name) for name in REAL]
-    with Postgres() as pg:
-        sccctl("init", pg=pg)
-        sccctl("import", *files, pg=pg)
-        c = pg.connect()
-        c.autocommit = True
-        c.cursor().execute("VACUUM ANALYZE")
-        c.close()
-    return pg.data
+    files = [need_data(name) for name in places.REAL]
+
+    def make():
+        with Postgres() as pg:
+            sccctl("init", pg=pg)
+            sccctl("import", *files, pg=pg)
+            c = pg.connect()
+            c.autocommit = True
+            c.cursor().execute("VACUUM ANALYZE")
+            c.close()
+        return pg.data
+    return shared("real_store", make)
 
 
 @pytest.fixture(scope="session")
 def sample_store():
     """The same with 4,000 places of the generator."""
-    with Postgres() as pg:
-        sccctl("init", pg=pg)
-        load_sample(pg, 4000, 99)
-    return pg.data
+    def make():
+        with Postgres() as pg:
+            sccctl("init", pg=pg)
+            load_sample(pg, 4000, 99)
+        return pg.data
+    return shared("sample_store", make)
 
 
 @pytest.fixture(scope="session")

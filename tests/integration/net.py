@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from servers import BUILD, REPO, Nginx, wait_until
+from servers import BUILD, REPO, Nginx, shared, wait_until
 
 SOURCE = os.environ.get("SCC_NGINX_DEV", "/usr/share/nginx/src")
 MODULE = os.environ.get("SCC_NET_MODULE")
@@ -49,14 +49,13 @@ http {
 }
 """
 
-_built = None
-
 
 def build():
     """The test module's path; built once per run."""
-    global _built
-    if MODULE or BINARY or _built:
-        return MODULE or BINARY or _built
+    return MODULE or BINARY or shared("net-test", make)
+
+
+def make():
     if not os.path.exists(os.path.join(SOURCE, "conf_flags")):
         pytest.skip("Debian's nginx-dev is not installed")
     out = os.path.join(BUILD, "nginx-net-test")
@@ -75,8 +74,7 @@ def build():
                        stderr=subprocess.STDOUT, text=True, timeout=300,
                        stdin=subprocess.DEVNULL)
     assert p.returncode == 0, p.stdout[-4000:]
-    _built = os.path.join(out, "ngx_scc_net_test_module.so")
-    return _built
+    return os.path.join(out, "ngx_scc_net_test_module.so")
 
 
 def options(**kw):

@@ -15,6 +15,9 @@ from servers import open_data
 
 E7 = Decimal(10) ** 7
 
+# the files of real places
+REAL = ["seoul_places_A.csv.gz", "osm_pois_A.csv"]
+
 Place = namedtuple("Place", "id name category address lon lat cell")
 
 

@@ -439,6 +439,7 @@ def measure(trial, items, figure, name):
     assert p99(times) <= BOUND
 
 
+@pytest.mark.alone
 def test_freshness_of_cells(pg, redis, nginx, figure):
     def trial(i, item):
         ident, lon, lat, _ = item
@@ -457,6 +458,7 @@ def test_freshness_of_cells(pg, redis, nginx, figure):
     measure(trial, pick(pg, 60), figure, "freshness of a view")
 
 
+@pytest.mark.alone
 def test_freshness_of_places(pg, redis, nginx, figure):
     def trial(i, item):
         ident = item[0]
@@ -474,6 +476,7 @@ def test_freshness_of_places(pg, redis, nginx, figure):
     measure(trial, pick(pg, 60, 2), figure, "freshness of a place")
 
 
+@pytest.mark.alone
 def test_freshness_under_load(pg, redis, nginx, figure):
     def trial(i, item):
         # writers may move or close it meanwhile: ask by id

@@ -704,6 +704,7 @@ def test_queue_turns_bad_and_good(pg):
             wait_until(lambda: said() == 1, 10, "a queue that syncs again")
 
 
+@pytest.mark.alone
 def test_no_queue(pg):
     """At the level "journal" nobody waits for it."""
     with Writer(pg, queue="unix:/nonexistent/q.sock") as nginx:
@@ -778,8 +779,9 @@ def test_no_such_contribution(one):
     problem(one.get(f"{PATH}/{uuid.uuid4()}"), 404)
 
 
-@pytest.mark.parametrize("text", ["x", "1", "", str(uuid.uuid4())[:-1],
-                                  str(uuid.uuid4()) + "0", "%20"])
+@pytest.mark.parametrize("text", [
+    "x", "1", "", "8e03978e-40d5-43e8-bc93-6894a57f932",
+    "8e03978e-40d5-43e8-bc93-6894a57f93240", "%20"])
 def test_no_id(one, text):
     doc = problem(one.get(f"{PATH}/{text}"), 400)
     assert doc["parameter"] == "id"

@@ -359,6 +359,7 @@ def test_sync_fails_in_one_of_two(pg, faults):
         assert not load.other
 
 
+@pytest.mark.alone
 def test_disk_hangs(pg, faults):
     """Nobody waits for ever, reads go on, and memory is bounded."""
     with Writer(pg, env=faults.env, scc={

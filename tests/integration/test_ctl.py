@@ -510,7 +510,7 @@ def test_rejects_file(pg):
     (b"\x1f\x8b\x08\x00garbage-that-is-no-deflate", "gzip data"),
     (gzip.compress(TABLE.encode())[:-9], "cut off"),
     ('{"type":"FeatureCollection","features":[{', "line"),
-])
+], ids=["no-id", "no-lng", "empty", "quote", "deflate", "cut", "json"])
 def test_bad_files(pg, data, said):
     p = load(pg, write("bad", data), code=1)
     assert said in p.stderr and "bad: " in p.stderr
@@ -699,6 +699,7 @@ def test_memory_is_constant_into_the_store(fresh, figure):
     assert large < small + 4096
 
 
+@pytest.mark.alone
 def test_throughput(figure):
     """Into a fresh store, durable: the design asks for 20,000 places/s."""
     path = need_data("seoul_places_A.csv.gz")

@@ -20,7 +20,6 @@ import pytest
 
 import places
 from places import cell_x, cell_y, decimal, tile_lat, tile_lon
-from conftest import REAL
 from servers import Nginx, Postgres, Redis, sccctl
 from store import load_sample
 
@@ -36,7 +35,7 @@ class Oracle:
     def __init__(self, pg):
         self.pg = pg
         self.rows = places.in_order(
-            p for f in REAL for p in places.read_csv(f))
+            p for f in places.REAL for p in places.read_csv(f))
         self.rank = {p.id: i for i, p in enumerate(self.rows)}
         assert len(self.rank) == len(self.rows)
         pg.create_database("oracle")

@@ -390,6 +390,7 @@ def test_a_place_meets_the_accessibility_of_an_open_transaction(db):
 # -- speed -------------------------------------------------------------------
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", ["places", "accessibilities", "both"])
 def test_apply_is_fast(db, kind, record_property):
     """Default fsync, batches of 5,000.  The bound is far below what is

@@ -17,7 +17,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import places
-from conftest import REAL
 from servers import Nginx, Postgres, Redis, open_data
 from test_oracle import Box
 
@@ -44,7 +43,7 @@ def nginx(pg, redis):
 
 @pytest.fixture(scope="module")
 def rows():
-    return places.in_order(p for f in REAL for p in places.read_csv(f))
+    return places.in_order(p for f in places.REAL for p in places.read_csv(f))
 
 
 def translate(path):
