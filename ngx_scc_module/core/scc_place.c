@@ -88,6 +88,14 @@ scc_height_parse(scc_str_t name, scc_height_t *height)
 void
 scc_place_feature(scc_buf_t *b, const scc_place_t *place)
 {
+    scc_place_feature_open(b, place);
+    scc_buf_text(b, "}}");
+}
+
+
+void
+scc_place_feature_open(scc_buf_t *b, const scc_place_t *place)
+{
     unsigned   level;
     scc_str_t  height;
 
@@ -133,8 +141,6 @@ scc_place_feature(scc_buf_t *b, const scc_place_t *place)
     scc_place_tri(b, ",\"buildingHasElevator\":", place->elevator);
     scc_place_stair(b, ",\"buildingElevatorStairInfo\":",
                     place->elevator_stair);
-
-    scc_buf_text(b, "}}");
 }
 
 

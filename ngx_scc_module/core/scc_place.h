@@ -91,6 +91,9 @@ unsigned scc_place_level(const scc_place_t *place);
  */
 void scc_place_feature(scc_buf_t *b, const scc_place_t *place);
 
+/* The same without its last "}}": more properties may follow. */
+void scc_place_feature_open(scc_buf_t *b, const scc_place_t *place);
+
 
 /* The bits by which features are filtered without reading their JSON. */
 

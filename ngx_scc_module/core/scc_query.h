@@ -23,6 +23,8 @@
  *   tiles/{z}/{x}/{y}.json|mvt       SCC_ROUTE_TILE      z 13..16
  *   contributions                    SCC_ROUTE_CONTRIBUTIONS
  *   contributions/{id}               SCC_ROUTE_CONTRIBUTION  a UUID
+ *   export.geojsonl                  SCC_ROUTE_EXPORT
+ *   export.json                      SCC_ROUTE_EXPORT_ABOUT
  *
  * Anything else is SCC_ROUTE_NONE (404).
  */
@@ -36,6 +38,8 @@ typedef enum {
     SCC_ROUTE_TILE,
     SCC_ROUTE_CONTRIBUTIONS,
     SCC_ROUTE_CONTRIBUTION,
+    SCC_ROUTE_EXPORT,
+    SCC_ROUTE_EXPORT_ABOUT,
 } scc_route_t;
 
 

@@ -41,6 +41,8 @@ scc_query_path(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t path,
     static const scc_str_t  places = scc_string("places");
     static const scc_str_t  tilejson = scc_string("tiles.json");
     static const scc_str_t  contributions = scc_string("contributions");
+    static const scc_str_t  export = scc_string("export.geojsonl");
+    static const scc_str_t  about = scc_string("export.json");
 
     /* not store[]: it is large, and every byte is written before it is read */
 
@@ -66,6 +68,16 @@ scc_query_path(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t path,
 
     if (scc_str_eq(path, contributions)) {
         q->route = SCC_ROUTE_CONTRIBUTIONS;
+        return SCC_OK;
+    }
+
+    if (scc_str_eq(path, export)) {
+        q->route = SCC_ROUTE_EXPORT;
+        return SCC_OK;
+    }
+
+    if (scc_str_eq(path, about)) {
+        q->route = SCC_ROUTE_EXPORT_ABOUT;
         return SCC_OK;
     }
 

@@ -58,6 +58,7 @@ static const scc_ctl_cmd_t  *scc_ctl_commands[] = {
     &scc_ctl_init_cmd,
     &scc_ctl_migrate_cmd,
     &scc_ctl_import_cmd,
+    &scc_ctl_export_cmd,
     &scc_ctl_sample_cmd,
     &scc_ctl_journal_cmd,
     &scc_ctl_rebuild_cmd,

@@ -85,6 +85,7 @@ extern const size_t         scc_ctl_sql_n;
 extern const scc_ctl_cmd_t  scc_ctl_init_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_migrate_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_import_cmd;
+extern const scc_ctl_cmd_t  scc_ctl_export_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_sample_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_journal_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_rebuild_cmd;

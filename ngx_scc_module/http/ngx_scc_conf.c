@@ -58,6 +58,7 @@ ngx_scc_create_main_conf(ngx_conf_t *cf)
     smcf->cache.ttl = NGX_CONF_UNSET;
 
     smcf->feed_interval = NGX_CONF_UNSET_MSEC;
+    smcf->export_limit = NGX_CONF_UNSET_UINT;
 
     return (ngx_scc_write_create_conf(cf, smcf) == NGX_OK) ? smcf : NULL;
 }
@@ -88,6 +89,7 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_value(smcf->cache.ttl, 86400);
 
     ngx_conf_init_msec_value(smcf->feed_interval, 500);
+    ngx_conf_init_uint_value(smcf->export_limit, 2);
 
     if (ngx_scc_write_init_conf(cf, smcf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
@@ -156,6 +158,7 @@ ngx_scc_create_loc_conf(ngx_conf_t *cf)
      *
      *     slcf->prefix = { 0, NULL };
      *     slcf->bounds = { 0, NULL };
+     *     slcf->license = { 0, NULL };
      */
 
     slcf->api = NGX_CONF_UNSET;
@@ -187,6 +190,7 @@ ngx_scc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->cells_max, prev->cells_max, 256);
     ngx_conf_merge_ptr_value(conf->base_url, prev->base_url, NULL);
     ngx_conf_merge_str_value(conf->attribution, prev->attribution, "");
+    ngx_conf_merge_str_value(conf->license, prev->license, "");
     ngx_conf_merge_str_value(conf->bounds, prev->bounds,
                              "-180,-85.0511287,180,85.0511287");
     ngx_conf_merge_uint_value(conf->empty_tile, prev->empty_tile,
@@ -444,6 +448,35 @@ ngx_scc_conf_bounds(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     slcf->bounds.data = p;
     slcf->bounds.len = b.used;
+
+    return NGX_CONF_OK;
+}
+
+
+/* A URL that can stand in a Link header as it is. */
+
+char *
+ngx_scc_conf_license(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_str_t *url = data;
+
+    size_t  i;
+
+    if (ngx_strncmp(url->data, "https://", 8) != 0
+        && ngx_strncmp(url->data, "http://", 7) != 0)
+    {
+        return "must be the URL of a license, beginning with \"https://\" or "
+               "\"http://\"";
+    }
+
+    for (i = 0; i < url->len; i++) {
+        if (url->data[i] <= ' ' || url->data[i] >= 0x7f
+            || url->data[i] == '<' || url->data[i] == '>'
+            || url->data[i] == '"')
+        {
+            return "holds a character that no URL has; percent-encode it";
+        }
+    }
 
     return NGX_CONF_OK;
 }

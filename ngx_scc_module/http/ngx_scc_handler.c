@@ -98,6 +98,14 @@ ngx_scc_handler(ngx_http_request_t *r)
         rc = ngx_scc_contribution(r, ctx);
         break;
 
+    case SCC_ROUTE_EXPORT:
+        rc = ngx_scc_export(r, ctx);
+        break;
+
+    case SCC_ROUTE_EXPORT_ABOUT:
+        rc = ngx_scc_export_about(r, ctx);
+        break;
+
     case SCC_ROUTE_TILEJSON:
         rc = ngx_scc_tilejson(r, ctx);
         break;

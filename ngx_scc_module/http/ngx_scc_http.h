@@ -47,6 +47,7 @@ typedef struct {
     ngx_scc_pg_conf_t          apply_pg;        /* pg, with more time */
     ngx_scc_applier_conf_t     applier_conf;
     size_t                     contribution_max;
+    ngx_uint_t                 export_limit;    /* of each worker */
 
     /* of this process, made when it starts */
     ngx_scc_redis_pool_t      *redis_pool;
@@ -57,6 +58,7 @@ typedef struct {
     ngx_scc_forward_t         *forward;         /* of a worker */
     ngx_scc_applier_t         *applier;         /* of the helper */
     ngx_uint_t                 helping;         /* all of it has begun */
+    ngx_uint_t                 exports;         /* under way */
 } ngx_scc_main_conf_t;
 
 
@@ -78,6 +80,7 @@ typedef struct {
     ngx_uint_t                 cells_max;
     ngx_http_complex_value_t  *base_url;
     ngx_str_t                  attribution;
+    ngx_str_t                  license;         /* a URL */
     ngx_str_t                  bounds;
     ngx_uint_t                 empty_tile;      /* status of a vector tile
                                                    with nothing in it */
@@ -135,6 +138,9 @@ u_char *ngx_scc_durability(u_char *p, ngx_scc_told_t *told);
 ngx_scc_told_status_t ngx_scc_told_status(ngx_uint_t state);
 
 
+typedef struct ngx_scc_export_s  ngx_scc_export_t;
+
+
 typedef struct {
     ngx_http_request_t        *request;
     scc_query_t                query;
@@ -142,6 +148,7 @@ typedef struct {
     ngx_scc_cells_t            cells;
     ngx_scc_page_t             page;
     ngx_scc_pg_call_t         *pg_call;         /* a wide page, an event */
+    ngx_scc_export_t          *export;
 
     struct ngx_scc_contribute_s  *contribute;   /* POST contributions */
     ngx_scc_told_t             told;
@@ -169,6 +176,7 @@ char *ngx_scc_conf_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_scc_conf_not_zero(ngx_conf_t *cf, void *post, void *data);
 char *ngx_scc_conf_not_zero_sec(ngx_conf_t *cf, void *post, void *data);
 char *ngx_scc_conf_bounds(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_scc_conf_license(ngx_conf_t *cf, void *post, void *data);
 
 /* ngx_scc_write_conf.c */
 ngx_int_t ngx_scc_write_create_conf(ngx_conf_t *cf,
@@ -204,6 +212,8 @@ ngx_int_t ngx_scc_tile_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_scc_cells_t *job);
 ngx_int_t ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_contribution(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+ngx_int_t ngx_scc_export(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+ngx_int_t ngx_scc_export_about(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 
 /* POST contributions: a content handler of its own, which reads the body. */
 ngx_int_t ngx_scc_contribute(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
@@ -225,6 +235,9 @@ ngx_int_t ngx_scc_problem_faults(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
 ngx_int_t ngx_scc_problem_later(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     const char *detail);
 ngx_int_t ngx_scc_unavailable(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+
+/* ngx_scc_export.c: adds a Link with rel=license, if there is a license. */
+ngx_int_t ngx_scc_license_link(ngx_http_request_t *r);
 
 /* Adds a header; value is copied. */
 ngx_int_t ngx_scc_header(ngx_http_request_t *r, char *name,

@@ -27,6 +27,10 @@ static ngx_conf_num_bounds_t  ngx_scc_cells_bounds = {
     ngx_conf_check_num_bounds, 1, 4096
 };
 
+static ngx_conf_num_bounds_t  ngx_scc_export_bounds = {
+    ngx_conf_check_num_bounds, 1, 1000
+};
+
 static ngx_conf_num_bounds_t  ngx_scc_generation_bounds = {
     ngx_conf_check_num_bounds, 0, 2147483647
 };
@@ -34,6 +38,7 @@ static ngx_conf_num_bounds_t  ngx_scc_generation_bounds = {
 
 static ngx_conf_post_t  ngx_scc_not_zero = { ngx_scc_conf_not_zero };
 static ngx_conf_post_t  ngx_scc_not_zero_sec = { ngx_scc_conf_not_zero_sec };
+static ngx_conf_post_t  ngx_scc_license_post = { ngx_scc_conf_license };
 
 
 static ngx_conf_enum_t  ngx_scc_acks[] = {
@@ -101,6 +106,20 @@ static ngx_command_t  ngx_scc_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_scc_loc_conf_t, empty_tile),
       ngx_scc_empty_tiles },
+
+    { ngx_string("scc_license"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_scc_loc_conf_t, license),
+      &ngx_scc_license_post },
+
+    { ngx_string("scc_export_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_scc_main_conf_t, export_limit),
+      &ngx_scc_export_bounds },
 
     { ngx_string("scc_redis"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,

@@ -72,6 +72,8 @@ static ngx_str_t  ngx_scc_routes[] = {
     ngx_string("tile"),
     ngx_string("contributions"),
     ngx_string("contribution"),
+    ngx_string("export"),
+    ngx_string("export-about"),
 };
 
 

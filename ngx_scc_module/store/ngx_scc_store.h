@@ -9,6 +9,7 @@
 
 
 #include "ngx_scc_pg.h"
+#include "scc_export.h"
 #include "scc_place.h"
 #include "scc_query.h"
 
@@ -56,6 +57,18 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_changed;
  */
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_event;
 
+/*
+ * EXPORT: a page of all places.  $1 the last id of the page before ("" for
+ * the first), $2 rows.  A row per place, ordered by id: 0 the store's
+ * identity, 1 scc.export's columns (ngx_scc_store_export_row()); one row
+ * with a NULL place after the last; no row if the store has no identity.
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_export;
+
+/* TOTAL: one row, 0 the store's identity, 1 number of places, 2 when one of
+   them changed last, or NULL. */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_total;
+
 
 /*
  * Reads the place in the columns from "column" on: cell, id, name, ...  The
@@ -64,6 +77,10 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_event;
  */
 ngx_int_t ngx_scc_store_place(ngx_scc_pg_result_t *res, ngx_uint_t row,
     ngx_uint_t column, uint32_t *cell, scc_place_t *place, ngx_log_t *log);
+
+/* The same for the columns of scc.export. */
+ngx_int_t ngx_scc_store_export_row(ngx_scc_pg_result_t *res, ngx_uint_t row,
+    ngx_uint_t column, scc_export_t *e, ngx_log_t *log);
 
 /* An unsigned number in a column; NGX_ERROR if it is NULL or none. */
 ngx_int_t ngx_scc_store_number(ngx_scc_pg_result_t *res, ngx_uint_t row,

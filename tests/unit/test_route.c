@@ -44,6 +44,7 @@ test_routes(void **state)
         "tiles/13/1/-2.json", "tiles/13/+1/2.json", "tiles/13/1/2.json?",
         "tiles/z/1/2.json", "tiles/13/1/2/3.json", "%70laces",
         "contribution", "contributionsx", "Contributions",
+        "export", "export.geojson", "export.geojsonlx", "export.json/",
     };
 
     static const uint8_t  event[16] = {
@@ -107,6 +108,12 @@ test_routes(void **state)
                                &err), SCC_OK);
     assert_int_equal(q.route, SCC_ROUTE_CONTRIBUTION);
     assert_memory_equal(q.event, event, 16);
+
+    assert_int_equal(test_path("export.geojsonl", &q, &err), SCC_OK);
+    assert_int_equal(q.route, SCC_ROUTE_EXPORT);
+
+    assert_int_equal(test_path("export.json", &q, &err), SCC_OK);
+    assert_int_equal(q.route, SCC_ROUTE_EXPORT_ABOUT);
 
     for (i = 0; i < scc_test_items(none); i++) {
 
