@@ -8,27 +8,44 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include "ngx_scc_backoff.h"
 #include "ngx_scc_feed.h"
 #include "ngx_scc_store.h"
 
 
 /*
  * A round: ask the store for the cells changed since the last round's
- * snapshot, send each one's version to Redis, and only when Redis has taken
- * all of them vouch for its copies for a while, and let the next round begin
- * at this snapshot.  So every change is sent at least once, however a round
- * ends, and copies are believed only while rounds succeed.
+ * snapshot; tell Redis each one's version; when Redis has taken all, tell
+ * the zone, and vouch for its copies, and for those of Redis, for a while.
+ * So every change is told at least once, however a round ends, and copies
+ * are believed only while rounds succeed.
+ *
+ * Redis and the zone each have a horizon of their own.  While Redis cannot
+ * be told, or is being told of everything, the zone goes on from the store
+ * alone, and nothing that was read from Redis enters it (cache/README.md).
  */
 
 #define NGX_SCC_FEED_WINDOW    256
 #define NGX_SCC_FEED_SOON      50       /* ms, while Redis is away */
+#define NGX_SCC_FEED_GRACE     1000     /* ms that the zone's copies are
+                                           believed past a missed round */
+#define NGX_SCC_FEED_REAP      1000     /* ms between looks for the dead */
 #define NGX_SCC_FEED_IDENTITY  128
 
 
+/* What Redis is told: the changes of a round. */
+
 typedef struct {
-    uint32_t               cell;
-    uint64_t               ver;
-} ngx_scc_feed_change_t;
+    ngx_scc_zone_change_t *changes;
+    ngx_uint_t             n;
+    ngx_uint_t             sent;
+    ngx_uint_t             answered;
+    uint64_t               next;
+    ngx_scc_zone_round_t   round;
+    unsigned               active:1;
+    unsigned               failed:1;
+    unsigned               first:1;         /* the zone waits for it */
+} ngx_scc_feed_tell_t;
 
 
 struct ngx_scc_feed_s {
@@ -37,20 +54,21 @@ struct ngx_scc_feed_s {
     ngx_event_t            timer;
     ngx_connection_t       dumb;            /* for the timer's debug log */
 
-    u_char                 since[NGX_INT64_LEN];    /* transaction id */
-    size_t                 since_len;
+    uint64_t               since;           /* Redis's horizon */
     u_char                 identity[NGX_SCC_FEED_IDENTITY];
     size_t                 identity_len;
     ngx_uint_t             incarnation;     /* of Redis, last told all */
 
     /* the round */
-    u_char                 next[NGX_INT64_LEN];
-    size_t                 next_len;
-    ngx_scc_feed_change_t *changes;
+    ngx_scc_zone_round_t   round;
+    ngx_scc_zone_change_t *changes;
     ngx_uint_t             n;
-    ngx_uint_t             sent;
-    ngx_uint_t             answered;
-    unsigned               failed:1;
+    uint64_t               next;
+    unsigned               telling:1;       /* Redis is to be told of it */
+
+    ngx_scc_feed_tell_t    tell;
+
+    ngx_msec_t             reaped;
     unsigned               down:1;          /* said so in the log */
     unsigned               foreign:1;       /* so too: the cache is not
                                                this store's */
@@ -58,11 +76,17 @@ struct ngx_scc_feed_s {
 
 
 static void ngx_scc_feed_timer(ngx_event_t *ev);
+static ngx_uint_t ngx_scc_feed_redis(ngx_scc_feed_t *feed);
 static void ngx_scc_feed_handler(void *data, ngx_scc_pg_status_t status,
     ngx_scc_pg_result_t *result);
 static ngx_int_t ngx_scc_feed_take(ngx_scc_feed_t *feed,
     ngx_scc_pg_result_t *result);
-static void ngx_scc_feed_identify(ngx_scc_feed_t *feed);
+static ngx_int_t ngx_scc_feed_store(ngx_scc_feed_t *feed,
+    ngx_str_t *identity);
+static void ngx_scc_feed_zone(ngx_scc_feed_t *feed,
+    ngx_scc_zone_round_t *round, ngx_scc_zone_change_t *changes,
+    ngx_uint_t n, uint64_t next, ngx_uint_t told);
+static void ngx_scc_feed_tell(ngx_scc_feed_t *feed);
 static void ngx_scc_feed_identified(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static void ngx_scc_feed_send(ngx_scc_feed_t *feed);
@@ -70,8 +94,8 @@ static void ngx_scc_feed_answer(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply);
 static void ngx_scc_feed_vouched(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply);
-static void ngx_scc_feed_end(ngx_scc_feed_t *feed);
-static void ngx_scc_feed_from_start(ngx_scc_feed_t *feed);
+static void ngx_scc_feed_told(ngx_scc_feed_t *feed);
+static void ngx_scc_feed_again(ngx_scc_feed_t *feed);
 
 
 ngx_scc_feed_t *
@@ -94,8 +118,6 @@ ngx_scc_feed_create(ngx_cycle_t *cycle, ngx_scc_cache_t *cache,
     feed->timer.handler = ngx_scc_feed_timer;
     feed->timer.cancelable = 1;
 
-    ngx_scc_feed_from_start(feed);
-
     ngx_add_timer(&feed->timer, 1);
 
     return feed;
@@ -105,43 +127,88 @@ ngx_scc_feed_create(ngx_cycle_t *cycle, ngx_scc_cache_t *cache,
 static void
 ngx_scc_feed_timer(ngx_event_t *ev)
 {
-    ngx_connection_t *dumb = ev->data;
-
-    ngx_str_t             since;
-    ngx_uint_t            incarnation;
+    u_char                buf[NGX_INT64_LEN];
+    uint64_t              since;
+    ngx_str_t             text;
     ngx_scc_feed_t       *feed;
+    ngx_scc_zone_t       *zone;
     ngx_scc_pg_status_t   status;
 
-    feed = (ngx_scc_feed_t *)
-               ((u_char *) dumb - offsetof(ngx_scc_feed_t, dumb));
+    feed = ngx_scc_event_owner(ev, ngx_scc_feed_t, timer);
 
     if (ngx_exiting || ngx_terminate || ngx_quit) {
         return;
     }
 
-    /* another Redis, or the same restarted, may hold copies of any age */
+    zone = feed->cache->zone;
+    feed->telling = ngx_scc_feed_redis(feed);
 
-    incarnation = ngx_scc_redis_incarnation(feed->cache->redis);
+    if (zone == NULL) {
 
-    if (incarnation != feed->incarnation) {
-        feed->incarnation = incarnation;
-        ngx_scc_feed_from_start(feed);
+        if (!feed->telling) {
+            ngx_add_timer(ev, NGX_SCC_FEED_SOON);
+            return;
+        }
+
+        since = feed->since;
+
+    } else {
+
+        if (ngx_current_msec - feed->reaped >= NGX_SCC_FEED_REAP) {
+            feed->reaped = ngx_current_msec;
+            ngx_scc_zone_reap(zone);
+        }
+
+        ngx_scc_zone_round(zone, &feed->round);
+
+        since = feed->round.since;
+
+        if (feed->telling) {
+            since = ngx_min(since, feed->since);
+        }
     }
 
-    if (incarnation == 0 || !ngx_scc_redis_ready(feed->cache->redis)) {
-        ngx_add_timer(&feed->timer, NGX_SCC_FEED_SOON);
-        return;
-    }
+    text.data = buf;
+    text.len = ngx_sprintf(buf, "%uL", since) - buf;
 
-    since.len = feed->since_len;
-    since.data = feed->since;
-
-    if (ngx_scc_pg_query(feed->cache->pg, &ngx_scc_store_changed, &since,
+    if (ngx_scc_pg_query(feed->cache->pg, &ngx_scc_store_changed, &text,
                          ngx_scc_feed_handler, feed, &status)
         == NULL)
     {
-        ngx_add_timer(&feed->timer, feed->interval);
+        ngx_scc_feed_again(feed);
     }
+}
+
+
+/* True if Redis can be told of this round. */
+
+static ngx_uint_t
+ngx_scc_feed_redis(ngx_scc_feed_t *feed)
+{
+    ngx_uint_t             incarnation;
+    ngx_scc_redis_pool_t  *redis;
+
+    redis = feed->cache->redis;
+
+    if (redis == NULL) {
+        return 0;
+    }
+
+    /* another Redis, or the same restarted, may hold copies of any age */
+
+    incarnation = ngx_scc_redis_incarnation(redis);
+
+    if (incarnation != feed->incarnation) {
+        feed->incarnation = incarnation;
+        feed->since = 0;
+
+        if (feed->cache->zone != NULL) {
+            ngx_scc_zone_untold(feed->cache->zone);
+        }
+    }
+
+    return !feed->tell.active && incarnation != 0
+           && ngx_scc_redis_ready(redis);
 }
 
 
@@ -151,10 +218,7 @@ ngx_scc_feed_handler(void *data, ngx_scc_pg_status_t status,
 {
     ngx_scc_feed_t *feed = data;
 
-    feed->n = 0;
-    feed->sent = 0;
-    feed->answered = 0;
-    feed->failed = 0;
+    ngx_scc_feed_tell_t  *tell;
 
     if (status != NGX_SCC_PG_OK) {
 
@@ -168,57 +232,84 @@ ngx_scc_feed_handler(void *data, ngx_scc_pg_status_t status,
                                   : "no answer");
         }
 
-        feed->failed = 1;
+        ngx_scc_feed_again(feed);
+        return;
+    }
 
-    } else if (ngx_scc_feed_take(feed, result) != NGX_OK) {
-        feed->n = 0;
-        feed->failed = 1;
+    if (ngx_scc_feed_take(feed, result) != NGX_OK) {
+        ngx_scc_feed_again(feed);
+        return;
+    }
 
-    } else if (feed->down) {
+    if (feed->down) {
         feed->down = 0;
         ngx_log_error(NGX_LOG_NOTICE, feed->timer.log, 0,
                       "scc: the store says again what has changed");
     }
 
-    ngx_scc_feed_identify(feed);
+    tell = &feed->tell;
+
+    if (feed->telling) {
+        tell->changes = feed->changes;
+        tell->n = feed->n;
+        tell->next = feed->next;
+        tell->round = feed->round;
+        tell->sent = 0;
+        tell->answered = 0;
+        tell->failed = 0;
+        tell->active = 1;
+        tell->first = (feed->cache->zone == NULL || feed->round.told);
+
+        feed->changes = NULL;
+
+        /* what is read from Redis may enter the zone only while Redis is
+           told first; else the zone need not wait */
+
+        if (!tell->first) {
+            ngx_scc_feed_zone(feed, &tell->round, tell->changes, tell->n,
+                              tell->next, 0);
+            ngx_scc_feed_again(feed);
+        }
+
+        ngx_scc_feed_tell(feed);
+        return;
+    }
+
+    ngx_scc_feed_zone(feed, &feed->round, feed->changes, feed->n, feed->next,
+                      0);
+
+    ngx_free(feed->changes);
+    feed->changes = NULL;
+
+    ngx_scc_feed_again(feed);
 }
 
 
 static ngx_int_t
 ngx_scc_feed_take(ngx_scc_feed_t *feed, ngx_scc_pg_result_t *result)
 {
-    uint64_t     cell, ver;
-    ngx_str_t    identity, next, text;
+    uint64_t     cell;
+    ngx_str_t    identity, text;
     ngx_uint_t   i, rows;
 
     rows = ngx_scc_pg_rows(result);
 
     if (rows == 0
         || ngx_scc_pg_value(result, 0, 0, &identity) != NGX_OK
-        || ngx_scc_pg_value(result, 0, 1, &next) != NGX_OK
-        || identity.len > NGX_SCC_FEED_IDENTITY
-        || next.len > NGX_INT64_LEN)
+        || ngx_scc_store_number(result, 0, 1, &feed->next) != NGX_OK
+        || identity.len > NGX_SCC_FEED_IDENTITY)
     {
         ngx_log_error(NGX_LOG_ERR, feed->timer.log, 0,
                       "scc: the store has no identity; run \"sccctl init\"");
         return NGX_ERROR;
     }
 
-    if (identity.len != feed->identity_len
-        || ngx_memcmp(identity.data, feed->identity, identity.len) != 0)
-    {
-        /* transaction ids of another store say nothing about this one's */
-
-        ngx_memcpy(feed->identity, identity.data, identity.len);
-        feed->identity_len = identity.len;
-
-        if (feed->since_len != 1 || feed->since[0] != '0') {
-            ngx_scc_feed_from_start(feed);
-            return NGX_ERROR;
-        }
+    if (ngx_scc_feed_store(feed, &identity) != NGX_OK) {
+        return NGX_DECLINED;
     }
 
-    feed->changes = ngx_alloc(rows * sizeof(ngx_scc_feed_change_t),
+    feed->n = 0;
+    feed->changes = ngx_alloc(rows * sizeof(ngx_scc_zone_change_t),
                               feed->timer.log);
     if (feed->changes == NULL) {
         return NGX_ERROR;
@@ -231,20 +322,77 @@ ngx_scc_feed_take(ngx_scc_feed_t *feed, ngx_scc_pg_result_t *result)
         }
 
         if (ngx_scc_store_number(result, i, 2, &cell) != NGX_OK
-            || ngx_scc_store_number(result, i, 3, &ver) != NGX_OK)
+            || ngx_scc_store_number(result, i, 3, &feed->changes[feed->n].ver)
+               != NGX_OK)
         {
+            ngx_free(feed->changes);
+            feed->changes = NULL;
             return NGX_ERROR;
         }
 
-        feed->changes[feed->n].cell = (uint32_t) cell;
-        feed->changes[feed->n].ver = ver;
-        feed->n++;
+        feed->changes[feed->n++].cell = (uint32_t) cell;
     }
 
-    ngx_memcpy(feed->next, next.data, next.len);
-    feed->next_len = next.len;
-
     return NGX_OK;
+}
+
+
+/*
+ * Transaction ids and versions of another store say nothing about this
+ * one's: what was asked from the other's horizon is asked again.
+ */
+
+static ngx_int_t
+ngx_scc_feed_store(ngx_scc_feed_t *feed, ngx_str_t *identity)
+{
+    ngx_int_t  rc;
+
+    rc = NGX_OK;
+
+    if (identity->len != feed->identity_len
+        || ngx_memcmp(identity->data, feed->identity, identity->len) != 0)
+    {
+        ngx_memcpy(feed->identity, identity->data, identity->len);
+        feed->identity_len = identity->len;
+
+        if (feed->since != 0) {
+            feed->since = 0;
+            rc = NGX_DECLINED;
+        }
+
+        feed->tell.failed = 1;
+    }
+
+    if (feed->cache->zone != NULL
+        && ngx_scc_zone_identify(feed->cache->zone, &feed->round, identity)
+           != NGX_OK)
+    {
+        rc = NGX_DECLINED;
+    }
+
+    return rc;
+}
+
+
+/*
+ * Copies are believed for as long as the next round may take and a second
+ * more, counted from before the store was asked.
+ */
+
+static void
+ngx_scc_feed_zone(ngx_scc_feed_t *feed, ngx_scc_zone_round_t *round,
+    ngx_scc_zone_change_t *changes, ngx_uint_t n, uint64_t next,
+    ngx_uint_t told)
+{
+    ngx_scc_zone_t  *zone;
+
+    zone = feed->cache->zone;
+
+    if (zone != NULL) {
+        ngx_scc_zone_change(zone, round, changes, n, told);
+        ngx_scc_zone_vouch(zone, round, next,
+                           feed->interval + NGX_SCC_FEED_GRACE);
+    }
 }
 
 
@@ -254,20 +402,19 @@ ngx_scc_feed_take(ngx_scc_feed_t *feed, ngx_scc_pg_result_t *result)
  */
 
 static void
-ngx_scc_feed_identify(ngx_scc_feed_t *feed)
+ngx_scc_feed_tell(ngx_scc_feed_t *feed)
 {
     ngx_str_t  identity;
 
     identity.len = feed->identity_len;
     identity.data = feed->identity;
 
-    if (feed->failed
-        || ngx_scc_cache_identify(feed->cache, &identity,
-                                  ngx_scc_feed_identified, feed)
-           == NULL)
+    if (ngx_scc_cache_identify(feed->cache, &identity,
+                               ngx_scc_feed_identified, feed)
+        == NULL)
     {
-        feed->failed = 1;
-        ngx_scc_feed_end(feed);
+        feed->tell.failed = 1;
+        ngx_scc_feed_told(feed);
     }
 }
 
@@ -286,7 +433,7 @@ ngx_scc_feed_identified(void *data, ngx_scc_redis_status_t status,
     if (status != NGX_SCC_REDIS_OK
         || ngx_scc_reply_type(reply) == NGX_SCC_REPLY_ERROR)
     {
-        feed->failed = 1;
+        feed->tell.failed = 1;
 
     } else if (ngx_scc_reply_type(reply) == NGX_SCC_REPLY_STRING) {
 
@@ -309,7 +456,7 @@ ngx_scc_feed_identified(void *data, ngx_scc_redis_status_t status,
     feed->foreign = foreign;
 
     if (foreign) {
-        feed->failed = 1;
+        feed->tell.failed = 1;
 
         if (ngx_scc_cache_disown(feed->cache, ngx_scc_feed_vouched, feed)
             != NULL)
@@ -318,8 +465,8 @@ ngx_scc_feed_identified(void *data, ngx_scc_redis_status_t status,
         }
     }
 
-    if (feed->failed) {
-        ngx_scc_feed_end(feed);
+    if (feed->tell.failed) {
+        ngx_scc_feed_told(feed);
         return;
     }
 
@@ -330,42 +477,45 @@ ngx_scc_feed_identified(void *data, ngx_scc_redis_status_t status,
 static void
 ngx_scc_feed_send(ngx_scc_feed_t *feed)
 {
-    ngx_scc_feed_change_t  *change;
+    ngx_scc_feed_tell_t    *tell;
+    ngx_scc_zone_change_t  *change;
 
-    while (!feed->failed
-           && feed->sent < feed->n
-           && feed->sent - feed->answered < NGX_SCC_FEED_WINDOW)
+    tell = &feed->tell;
+
+    while (!tell->failed
+           && tell->sent < tell->n
+           && tell->sent - tell->answered < NGX_SCC_FEED_WINDOW)
     {
-        change = &feed->changes[feed->sent];
+        change = &tell->changes[tell->sent];
 
         if (ngx_scc_cache_change(feed->cache, change->cell, change->ver,
                                  ngx_scc_feed_answer, feed)
             == NULL)
         {
-            feed->failed = 1;
+            tell->failed = 1;
             break;
         }
 
-        feed->sent++;
+        tell->sent++;
     }
 
-    if (feed->answered != feed->sent
-        || (!feed->failed && feed->sent != feed->n))
+    if (tell->answered != tell->sent
+        || (!tell->failed && tell->sent != tell->n))
     {
         return;
     }
 
     /* a life of a few rounds: one may be late, not two */
 
-    if (feed->failed
+    if (tell->failed
         || ngx_scc_redis_incarnation(feed->cache->redis)
            != feed->incarnation
         || ngx_scc_cache_vouch(feed->cache, 3 * feed->interval + 1000,
                                ngx_scc_feed_vouched, feed)
            == NULL)
     {
-        feed->failed = 1;
-        ngx_scc_feed_end(feed);
+        tell->failed = 1;
+        ngx_scc_feed_told(feed);
     }
 }
 
@@ -378,21 +528,21 @@ ngx_scc_feed_answer(void *data, ngx_scc_redis_status_t status,
 
     ngx_str_t       text;
 
-    feed->answered++;
+    feed->tell.answered++;
 
     if (status != NGX_SCC_REDIS_OK) {
-        feed->failed = 1;
+        feed->tell.failed = 1;
 
     } else if (ngx_scc_reply_type(reply) == NGX_SCC_REPLY_ERROR) {
 
-        if (!feed->failed) {
+        if (!feed->tell.failed) {
             text = ngx_scc_reply_str(reply);
             ngx_log_error(NGX_LOG_ERR, feed->timer.log, 0,
                           "scc: redis did not take a changed cell: \"%V\"; "
                           "trying again", &text);
         }
 
-        feed->failed = 1;
+        feed->tell.failed = 1;
     }
 
     ngx_scc_feed_send(feed);
@@ -408,35 +558,46 @@ ngx_scc_feed_vouched(void *data, ngx_scc_redis_status_t status,
     if (status != NGX_SCC_REDIS_OK
         || ngx_scc_reply_type(reply) == NGX_SCC_REPLY_ERROR)
     {
-        feed->failed = 1;
+        feed->tell.failed = 1;
     }
 
-    ngx_scc_feed_end(feed);
+    ngx_scc_feed_told(feed);
+}
+
+
+/* Redis has taken all of it, or not. */
+
+static void
+ngx_scc_feed_told(ngx_scc_feed_t *feed)
+{
+    ngx_scc_feed_tell_t  *tell;
+
+    tell = &feed->tell;
+
+    if (!tell->failed) {
+        feed->since = tell->next;
+    }
+
+    if (tell->first) {
+        ngx_scc_feed_zone(feed, &tell->round, tell->changes, tell->n,
+                          tell->next, !tell->failed);
+        ngx_scc_feed_again(feed);
+
+    } else if (!tell->failed) {
+        ngx_scc_zone_told(feed->cache->zone, &tell->round);
+    }
+
+    ngx_free(tell->changes);
+
+    tell->changes = NULL;
+    tell->active = 0;
 }
 
 
 static void
-ngx_scc_feed_end(ngx_scc_feed_t *feed)
+ngx_scc_feed_again(ngx_scc_feed_t *feed)
 {
-    if (!feed->failed) {
-        ngx_memcpy(feed->since, feed->next, feed->next_len);
-        feed->since_len = feed->next_len;
-    }
-
-    if (feed->changes != NULL) {
-        ngx_free(feed->changes);
-        feed->changes = NULL;
-    }
-
     if (!feed->timer.timer_set) {
         ngx_add_timer(&feed->timer, feed->interval);
     }
-}
-
-
-static void
-ngx_scc_feed_from_start(ngx_scc_feed_t *feed)
-{
-    feed->since[0] = '0';
-    feed->since_len = 1;
 }

@@ -12,9 +12,9 @@
 
 
 /*
- * The feed tells the cache which cells the store has changed, whoever
- * changed them.  It runs in nginx's helper process, for the whole host;
- * several at once do no harm (README.md).
+ * The feed tells Redis and the zone which cells the store has changed,
+ * whoever changed them.  It runs in nginx's helper process, for the whole
+ * host; several at once do no harm (README.md).
  */
 
 typedef struct ngx_scc_feed_s  ngx_scc_feed_t;

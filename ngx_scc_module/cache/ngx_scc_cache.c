@@ -12,7 +12,18 @@
 #include <sys/random.h>
 
 
+typedef struct {
+    ngx_scc_zone_t          *zone;
+    ngx_uint_t               n;
+    ngx_scc_zone_entry_t    *entries[1];
+} ngx_scc_cells_hold_t;
+
+
+static ngx_int_t ngx_scc_cells_zone(ngx_scc_cells_t *job);
+static void ngx_scc_cells_unhold(void *data);
 static ngx_int_t ngx_scc_cells_mget(ngx_scc_cells_t *job);
+static ngx_uint_t ngx_scc_cells_vouched(ngx_scc_cells_t *job,
+    ngx_scc_redis_reply_t *element);
 static ngx_int_t ngx_scc_cells_take(ngx_scc_cells_t *job, ngx_uint_t i,
     ngx_scc_redis_reply_t *element, ngx_uint_t vouched);
 static void ngx_scc_cells_discard(ngx_scc_cells_t *job, ngx_uint_t i);
@@ -25,6 +36,7 @@ static ngx_int_t ngx_scc_cells_keep(ngx_scc_cells_t *job,
     ngx_scc_redis_reply_t *reply);
 static ngx_int_t ngx_scc_cells_miss(ngx_scc_cells_t *job);
 static ngx_int_t ngx_scc_cells_result(ngx_scc_cells_t *job);
+static ngx_int_t ngx_scc_cells_old(ngx_scc_cells_t *job, ngx_uint_t i);
 static ngx_int_t ngx_scc_cells_copy(ngx_pool_t *pool, ngx_str_t *bytes,
     scc_str_t *copy);
 
@@ -64,6 +76,19 @@ ngx_scc_cache_create(ngx_cycle_t *cycle, ngx_scc_cache_conf_t *conf,
         return NULL;
     }
 
+    if (conf->zone != NULL) {
+
+        switch (ngx_scc_zone_join(conf->zone, cycle->log)) {
+
+        case NGX_OK:
+            cache->zone = conf->zone;
+            break;
+
+        case NGX_ERROR:
+            return NULL;
+        }
+    }
+
     return cache;
 }
 
@@ -71,6 +96,11 @@ ngx_scc_cache_create(ngx_cycle_t *cycle, ngx_scc_cache_conf_t *conf,
 void
 ngx_scc_cache_destroy(ngx_scc_cache_t *cache)
 {
+    if (cache->zone != NULL) {
+        ngx_scc_zone_leave(cache->zone);
+        cache->zone = NULL;
+    }
+
     scc_blob_builder_free(&cache->builder);
 }
 
@@ -81,14 +111,26 @@ ngx_scc_cells_get(ngx_scc_cells_t *job)
     ngx_uint_t  i;
 
     job->cells = ngx_pcalloc(job->pool, job->n * sizeof(scc_view_cell_t));
+    job->known = ngx_pcalloc(job->pool, job->n * sizeof(ngx_scc_cell_t));
     job->have = ngx_pcalloc(job->pool, job->n);
 
-    if (job->cells == NULL || job->have == NULL) {
+    if (job->cells == NULL || job->known == NULL || job->have == NULL) {
         return NGX_ERROR;
     }
 
     for (i = 0; i < job->n; i++) {
         job->cells[i].key = job->keys[i];
+    }
+
+    if (job->cache->zone != NULL) {
+
+        if (ngx_scc_cells_zone(job) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (job->hits == job->n) {
+            return NGX_OK;
+        }
     }
 
     if (job->cache->redis != NULL
@@ -114,6 +156,18 @@ ngx_scc_cells_cancel(ngx_scc_cells_t *job)
         job->call = NULL;
     }
 
+    if (job->items != NULL) {
+
+        for (i = 0; i < job->n; i++) {
+            if (job->items[i].entry != NULL) {
+                ngx_scc_zone_unpin(job->cache->zone, job->items[i].entry);
+                job->items[i].entry = NULL;
+            }
+        }
+
+        job->items = NULL;
+    }
+
     if (job->waits == NULL) {
         return;
     }
@@ -130,6 +184,46 @@ ngx_scc_cells_cancel(ngx_scc_cells_t *job)
     }
 
     job->waits = NULL;
+}
+
+
+ngx_int_t
+ngx_scc_cells_hold(ngx_scc_cells_t *job, ngx_pool_t *pool)
+{
+    size_t                 size;
+    ngx_uint_t             i;
+    ngx_pool_cleanup_t    *cln;
+    ngx_scc_cells_hold_t  *hold;
+
+    if (job->zone == 0 || job->items == NULL) {
+        return NGX_OK;
+    }
+
+    size = sizeof(ngx_scc_cells_hold_t)
+           + job->zone * sizeof(ngx_scc_zone_entry_t *);
+
+    cln = ngx_pool_cleanup_add(pool, size);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    hold = cln->data;
+    hold->zone = job->cache->zone;
+    hold->n = 0;
+
+    for (i = 0; i < job->n; i++) {
+
+        if (job->known[i].from == NGX_SCC_FROM_ZONE
+            && job->items[i].entry != NULL)
+        {
+            hold->entries[hold->n++] = job->items[i].entry;
+            job->items[i].entry = NULL;
+        }
+    }
+
+    cln->handler = ngx_scc_cells_unhold;
+
+    return NGX_OK;
 }
 
 
@@ -151,7 +245,7 @@ ngx_scc_cache_vouch(ngx_scc_cache_t *cache, ngx_msec_t life,
     ngx_str_set(&argv[0], "SET");
     argv[1].data = key;
     argv[1].len = ngx_scc_cache_vouch_key(cache, key) - key;
-    ngx_str_set(&argv[2], "1");
+    argv[2] = ngx_scc_redis_run_id(cache->redis);
     ngx_str_set(&argv[3], "PX");
     argv[4].data = msec;
     argv[4].len = ngx_sprintf(msec, "%M", life) - msec;
@@ -210,10 +304,11 @@ ngx_scc_cache_ttl(ngx_scc_cache_t *cache, u_char *p)
 
 void
 ngx_scc_cells_deliver(ngx_scc_wait_t *wait, const scc_blob_t *blob,
-    ngx_uint_t from_store)
+    ngx_scc_zone_entry_t *entry, ngx_scc_from_t from)
 {
-    ngx_int_t         rc;
-    ngx_scc_cells_t  *job;
+    ngx_int_t             rc;
+    ngx_scc_cells_t      *job;
+    ngx_scc_zone_item_t  *item;
 
     job = wait->job;
 
@@ -222,13 +317,27 @@ ngx_scc_cells_deliver(ngx_scc_wait_t *wait, const scc_blob_t *blob,
 
     } else {
         job->cells[wait->i].blob = *blob;
+        job->known[wait->i].from = from;
         job->have[wait->i] = 1;
 
-        if (from_store) {
+        if (from == NGX_SCC_FROM_STORE) {
             job->filled++;
 
         } else {
             job->hits++;
+        }
+
+        if (entry != NULL) {
+            item = &job->items[wait->i];
+
+            ngx_scc_zone_pin(job->cache->zone, entry);
+
+            if (item->entry != NULL) {
+                ngx_scc_zone_unpin(job->cache->zone, item->entry);
+            }
+
+            item->entry = entry;
+            job->zone++;
         }
     }
 
@@ -242,15 +351,67 @@ ngx_scc_cells_deliver(ngx_scc_wait_t *wait, const scc_blob_t *blob,
 }
 
 
+/*
+ * What the zone has is pinned: what is fresh for the answer, what is old in
+ * case that nobody knows better.  A copy that became old while it was
+ * vouched for may be shown until that was to end anyway: so a crowd need not
+ * wait for the one who brings the new one.
+ */
+
+static ngx_int_t
+ngx_scc_cells_zone(ngx_scc_cells_t *job)
+{
+    ngx_uint_t            i;
+    ngx_scc_zone_item_t  *item;
+
+    job->items = ngx_palloc(job->pool, job->n * sizeof(ngx_scc_zone_item_t));
+    if (job->items == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_scc_zone_get(job->cache->zone, job->keys, job->n, &job->note,
+                     job->items);
+
+    for (i = 0; i < job->n; i++) {
+        item = &job->items[i];
+
+        if (item->fresh || (item->bearable && item->claimed)) {
+            job->cells[i].blob = *ngx_scc_zone_blob(item->entry);
+            job->known[i].from = NGX_SCC_FROM_ZONE;
+            job->have[i] = 1;
+            job->hits++;
+            job->zone++;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_scc_cells_unhold(void *data)
+{
+    ngx_scc_cells_hold_t *hold = data;
+
+    ngx_uint_t  i;
+
+    for (i = 0; i < hold->n; i++) {
+        ngx_scc_zone_unpin(hold->zone, hold->entries[i]);
+    }
+}
+
+
 static ngx_int_t
 ngx_scc_cells_mget(ngx_scc_cells_t *job)
 {
     u_char      *p;
     ngx_str_t   *argv;
-    ngx_uint_t   i;
+    ngx_uint_t   i, n;
 
-    argv = ngx_palloc(job->pool, (job->n + 2) * sizeof(ngx_str_t));
-    p = ngx_pnalloc(job->pool, (job->n + 1) * NGX_SCC_CACHE_KEY_LEN);
+    n = job->n - job->hits;
+
+    argv = ngx_palloc(job->pool, (n + 2) * sizeof(ngx_str_t));
+    p = ngx_pnalloc(job->pool, (n + 1) * NGX_SCC_CACHE_KEY_LEN);
 
     if (argv == NULL || p == NULL) {
         return NGX_ERROR;
@@ -262,13 +423,22 @@ ngx_scc_cells_mget(ngx_scc_cells_t *job)
     p = ngx_scc_cache_vouch_key(job->cache, p);
     argv[1].len = p - argv[1].data;
 
+    n = 2;
+
     for (i = 0; i < job->n; i++) {
-        argv[i + 2].data = p;
+        if (job->have[i]) {
+            continue;
+        }
+
+        argv[n].data = p;
         p = ngx_scc_cache_key(job->cache, p, job->keys[i]);
-        argv[i + 2].len = p - argv[i + 2].data;
+        argv[n].len = p - argv[n].data;
+        n++;
     }
 
-    job->call = ngx_scc_redis_command(job->cache->redis, job->n + 2, argv, 0,
+    job->asked = n - 2;
+
+    job->call = ngx_scc_redis_command(job->cache->redis, n, argv, 0,
                                       ngx_scc_cells_mget_handler, job);
 
     return (job->call != NULL) ? NGX_OK : NGX_DECLINED;
@@ -281,15 +451,16 @@ ngx_scc_cells_mget_handler(void *data, ngx_scc_redis_status_t status,
 {
     ngx_scc_cells_t *job = data;
 
-    ngx_int_t   rc;
-    ngx_str_t   text;
-    ngx_uint_t  i, vouched;
+    ngx_int_t               rc;
+    ngx_str_t               text;
+    ngx_uint_t              i, n, vouched;
+    ngx_scc_redis_reply_t  *element;
 
     job->call = NULL;
 
     if (status != NGX_SCC_REDIS_OK
         || ngx_scc_reply_type(reply) != NGX_SCC_REPLY_ARRAY
-        || ngx_scc_reply_elements(reply) != job->n + 1)
+        || ngx_scc_reply_elements(reply) != job->asked + 1)
     {
         if (status == NGX_SCC_REDIS_OK
             && ngx_scc_reply_type(reply) == NGX_SCC_REPLY_ERROR)
@@ -304,14 +475,19 @@ ngx_scc_cells_mget_handler(void *data, ngx_scc_redis_status_t status,
         goto miss;
     }
 
-    vouched = (ngx_scc_reply_type(ngx_scc_reply_element(reply, 0))
-               == NGX_SCC_REPLY_STRING);
+    vouched = ngx_scc_cells_vouched(job, ngx_scc_reply_element(reply, 0));
+
+    n = 1;
 
     for (i = 0; i < job->n; i++) {
-        if (ngx_scc_cells_take(job, i, ngx_scc_reply_element(reply, i + 1),
-                               vouched)
-            == NGX_OK)
-        {
+        if (job->have[i]) {
+            continue;
+        }
+
+        element = ngx_scc_reply_element(reply, n++);
+
+        if (ngx_scc_cells_take(job, i, element, vouched) == NGX_OK) {
+            job->known[i].from = NGX_SCC_FROM_REDIS;
             job->have[i] = 1;
             job->hits++;
         }
@@ -336,6 +512,28 @@ miss:
     if (rc != NGX_AGAIN) {
         job->handler(job, rc);
     }
+}
+
+
+/*
+ * A voucher holds for the server it was given to: one that was restored
+ * from a file does not bring copies of any age back to life.
+ */
+
+static ngx_uint_t
+ngx_scc_cells_vouched(ngx_scc_cells_t *job, ngx_scc_redis_reply_t *element)
+{
+    ngx_str_t  id, voucher;
+
+    if (ngx_scc_reply_type(element) != NGX_SCC_REPLY_STRING) {
+        return 0;
+    }
+
+    id = ngx_scc_redis_run_id(job->cache->redis);
+    voucher = ngx_scc_reply_str(element);
+
+    return voucher.len == id.len
+           && ngx_memcmp(voucher.data, id.data, id.len) == 0;
 }
 
 
@@ -370,6 +568,12 @@ ngx_scc_cells_take(ngx_scc_cells_t *job, ngx_uint_t i,
     }
 
     if (blob->state == SCC_BLOB_VAL && vouched) {
+
+        if (job->items != NULL) {
+            ngx_scc_zone_put(job->cache->zone, job->keys[i], &job->note,
+                             job->items[i].gen, 1, s, blob);
+        }
+
         return NGX_OK;
     }
 
@@ -416,14 +620,23 @@ ngx_scc_cells_keep(ngx_scc_cells_t *job, ngx_scc_redis_reply_t *reply)
 {
     ngx_str_t   bytes;
     scc_str_t   copy;
-    ngx_uint_t  i;
+    ngx_uint_t  i, n;
+
+    n = 0;
 
     for (i = 0; i < job->n; i++) {
+
+        if (job->known[i].from == NGX_SCC_FROM_ZONE) {
+            continue;
+        }
+
+        n++;
+
         if (!job->have[i]) {
             continue;
         }
 
-        bytes = ngx_scc_reply_str(ngx_scc_reply_element(reply, i + 1));
+        bytes = ngx_scc_reply_str(ngx_scc_reply_element(reply, n));
 
         if (ngx_scc_cells_copy(job->pool, &bytes, &copy) != NGX_OK
             || scc_blob_open(copy, &job->cells[i].blob) != SCC_OK)
@@ -466,14 +679,53 @@ ngx_scc_cells_result(ngx_scc_cells_t *job)
             continue;
         }
 
-        if (job->old == NULL || job->old[i].data == NULL
-            || scc_blob_open(job->old[i], &job->cells[i].blob) != SCC_OK)
-        {
+        if (ngx_scc_cells_old(job, i) != NGX_OK) {
             return NGX_ERROR;
         }
 
+        job->known[i].stale = 1;
         job->have[i] = 1;
         job->stale++;
+    }
+
+    if (job->items != NULL) {
+        ngx_scc_zone_stale(job->cache->zone, job->stale);
+    }
+
+    return NGX_OK;
+}
+
+
+/* The newer of the two copies that there may be. */
+
+static ngx_int_t
+ngx_scc_cells_old(ngx_scc_cells_t *job, ngx_uint_t i)
+{
+    scc_blob_t            *blob;
+    const scc_blob_t      *kept;
+    ngx_scc_zone_entry_t  *entry;
+
+    blob = &job->cells[i].blob;
+    entry = (job->items != NULL) ? job->items[i].entry : NULL;
+
+    if (job->old != NULL && job->old[i].data != NULL
+        && scc_blob_open(job->old[i], blob) == SCC_OK)
+    {
+        job->known[i].from = NGX_SCC_FROM_REDIS;
+
+    } else if (entry == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (entry != NULL) {
+        kept = ngx_scc_zone_blob(entry);
+
+        if (job->known[i].from == NGX_SCC_FROM_NONE || kept->ver > blob->ver)
+        {
+            *blob = *kept;
+            job->known[i].from = NGX_SCC_FROM_ZONE;
+            job->zone++;
+        }
     }
 
     return NGX_OK;

@@ -10,12 +10,14 @@
 
 #include "ngx_scc_redis.h"
 #include "ngx_scc_pg.h"
+#include "ngx_scc_zone.h"
 #include "scc_view.h"
 
 
 /*
- * "Give me these cells": from Redis, or from the store with Redis filled on
- * the way (README.md).  One ngx_scc_cache_t per process, on its cycle.
+ * "Give me these cells": from the zone, from Redis, or from the store with
+ * both filled on the way (README.md).  One ngx_scc_cache_t per process, on
+ * its cycle.
  */
 
 typedef struct {
@@ -23,6 +25,7 @@ typedef struct {
     ngx_msec_t               lease_time;
     ngx_msec_t               lease_wait;
     time_t                   ttl;           /* seconds, +-20 % per entry */
+    ngx_scc_zone_t          *zone;          /* NULL: none */
 } ngx_scc_cache_conf_t;
 
 
@@ -38,6 +41,7 @@ typedef struct {
     ngx_scc_cache_conf_t    *conf;
     ngx_scc_redis_pool_t    *redis;         /* NULL: there is no cache */
     ngx_scc_pg_pool_t       *pg;
+    ngx_scc_zone_t          *zone;          /* NULL: none */
     ngx_log_t               *log;
 
     ngx_scc_lease_scripts_t  scripts;
@@ -69,8 +73,27 @@ typedef struct ngx_scc_fill_s    ngx_scc_fill_t;
 
 /* rc: NGX_OK, or NGX_ERROR: a cell has no copy anywhere.  The cells and
    their bytes are valid only inside the handler, which may end the
-   request. */
+   request; those of the zone as long as they are held. */
 typedef void (*ngx_scc_cells_pt)(ngx_scc_cells_t *job, ngx_int_t rc);
+
+
+/*
+ * What a finished job knows of cell i beside cells[i].key and .blob (whose
+ * ver is the cell's version): where its bytes are, and whether they are an
+ * old copy.
+ */
+
+typedef enum {
+    NGX_SCC_FROM_NONE = 0,
+    NGX_SCC_FROM_ZONE,                      /* this host's shared memory */
+    NGX_SCC_FROM_REDIS,
+    NGX_SCC_FROM_STORE,
+} ngx_scc_from_t;
+
+typedef struct {
+    ngx_scc_from_t           from;
+    ngx_uint_t               stale;
+} ngx_scc_cell_t;
 
 
 typedef struct {
@@ -93,7 +116,9 @@ struct ngx_scc_cells_s {
 
     /* the result */
     scc_view_cell_t         *cells;         /* n, in the order of keys */
-    ngx_uint_t               hits;          /* fresh in Redis */
+    ngx_scc_cell_t          *known;         /* n, in the same order */
+    ngx_uint_t               zone;          /* of them, from the zone */
+    ngx_uint_t               hits;          /* fresh, zone or Redis */
     ngx_uint_t               filled;        /* read from the store */
     ngx_uint_t               stale;         /* old copies, store silent */
     unsigned                 bypass:1;      /* Redis was not usable */
@@ -101,6 +126,9 @@ struct ngx_scc_cells_s {
 
     /* private */
     ngx_scc_redis_call_t    *call;
+    ngx_uint_t               asked;         /* of Redis */
+    ngx_scc_zone_note_t      note;
+    ngx_scc_zone_item_t     *items;         /* n, or NULL: no zone */
     ngx_scc_wait_t          *waits;         /* n, or NULL */
     scc_str_t               *old;           /* n stale copies, or NULL */
     u_char                  *have;
@@ -118,6 +146,14 @@ ngx_int_t ngx_scc_cells_get(ngx_scc_cells_t *job);
 
 /* From the request's cleanup; lets go of everything, at any time. */
 void ngx_scc_cells_cancel(ngx_scc_cells_t *job);
+
+/*
+ * In a finished job's handler: the bytes of the cells FROM the zone stay
+ * valid and unchanged until the pool is destroyed, whatever becomes of the
+ * job: bufs may point into them.  Take the request's pool, which outlives
+ * its output.  The others have to be copied.
+ */
+ngx_int_t ngx_scc_cells_hold(ngx_scc_cells_t *job, ngx_pool_t *pool);
 
 
 /*
@@ -181,9 +217,10 @@ void ngx_scc_fill_cells(ngx_scc_cells_t *job);
 void ngx_scc_fill_unpin(ngx_scc_fill_t *fill);
 void ngx_scc_fill_leave(ngx_scc_wait_t *wait);
 
-/* A waited-for cell has come (blob) or failed (NULL). */
+/* A waited-for cell has come (blob; entry: pinned, if from the zone) or
+   failed (NULL). */
 void ngx_scc_cells_deliver(ngx_scc_wait_t *wait, const scc_blob_t *blob,
-    ngx_uint_t from_store);
+    ngx_scc_zone_entry_t *entry, ngx_scc_from_t from);
 
 
 #endif /* _NGX_SCC_CACHE_H_INCLUDED_ */

@@ -22,6 +22,7 @@
 
 typedef enum {
     NGX_SCC_FLIGHT_LEASE = 0,       /* asked Redis for the lease */
+    NGX_SCC_FLIGHT_WAIT,            /* another process of this host does it */
     NGX_SCC_FLIGHT_POLL,            /* somebody else fills it */
     NGX_SCC_FLIGHT_READ,            /* is to be read from the store */
     NGX_SCC_FLIGHT_READING,         /* the statement runs */
@@ -35,6 +36,10 @@ struct ngx_scc_flight_s {
     ngx_scc_fill_t           *fill;
     ngx_scc_flight_state_t    state;
     uint64_t                  token;        /* 0: nothing to fill */
+    ngx_scc_zone_note_t       note;         /* before the store was asked */
+    uint32_t                  gen;
+    unsigned                  claimed:1;
+    unsigned                  around:1;     /* Redis is not asked */
 };
 
 
@@ -51,6 +56,7 @@ struct ngx_scc_fill_s {
     ngx_uint_t                reading;      /* a statement is running */
     ngx_uint_t                polling;      /* an MGET is running */
     ngx_msec_t                poll_end;
+    ngx_msec_t                wait_end;
     ngx_event_t               poll;
     ngx_connection_t          dumb;         /* for the timer's debug log */
 };
@@ -62,6 +68,7 @@ struct ngx_scc_fill_s {
 static ngx_scc_fill_t *ngx_scc_fill_create(ngx_scc_cache_t *cache,
     ngx_uint_t n);
 static void ngx_scc_fill_start(ngx_scc_fill_t *fill);
+static void ngx_scc_flight_start(ngx_scc_flight_t *flight);
 static void ngx_scc_fill_lease_handler(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static void ngx_scc_fill_go_on(ngx_scc_fill_t *fill);
@@ -73,6 +80,7 @@ static ngx_int_t ngx_scc_fill_cell(ngx_scc_fill_t *fill,
     ngx_scc_flight_t *flight, ngx_scc_pg_result_t *result, ngx_uint_t *row,
     scc_str_t *bytes);
 static void ngx_scc_fill_poll(ngx_event_t *ev);
+static void ngx_scc_fill_look(ngx_scc_fill_t *fill);
 static void ngx_scc_fill_poll_end(ngx_scc_fill_t *fill);
 static ngx_int_t ngx_scc_fill_poll_mget(ngx_scc_fill_t *fill);
 static void ngx_scc_fill_poll_handler(void *data,
@@ -80,7 +88,8 @@ static void ngx_scc_fill_poll_handler(void *data,
 static ngx_scc_flight_t *ngx_scc_flight_find(ngx_scc_cache_t *cache,
     uint32_t key);
 static void ngx_scc_flight_done(ngx_scc_flight_t *flight,
-    const scc_blob_t *blob, ngx_uint_t from_store);
+    const scc_blob_t *blob, ngx_scc_zone_entry_t *entry,
+    ngx_scc_from_t from);
 static ngx_uint_t ngx_scc_fill_count(ngx_scc_fill_t *fill,
     ngx_scc_flight_state_t state);
 static void *ngx_scc_fill_grow(void *ctx, void *old, size_t used,
@@ -147,9 +156,7 @@ ngx_scc_fill_cells(ngx_scc_cells_t *job)
         /* what nobody vouches for is read around; and nothing is kept, for
            it may be another store that answers */
 
-        if (job->bypass || job->unvouched) {
-            flight->state = NGX_SCC_FLIGHT_READ;
-        }
+        flight->around = (job->bypass || job->unvouched);
 
         ngx_queue_init(&flight->waits);
         ngx_queue_insert_tail(&flight->waits, &wait->queue);
@@ -233,29 +240,61 @@ ngx_scc_fill_start(ngx_scc_fill_t *fill)
 
     cache = fill->cache;
 
+    fill->wait_end = ngx_current_msec + cache->conf->lease_time;
+
     for (i = 0; i < fill->n; i++) {
         flight = &fill->flights[i];
 
-        if (flight->state == NGX_SCC_FLIGHT_LEASE) {
-            flight->token = cache->token++;
+        if (cache->zone != NULL) {
 
-            if (ngx_scc_lease_acquire(cache, (uint32_t) flight->node.key,
-                                      flight->token,
-                                      ngx_scc_fill_lease_handler, flight))
+            switch (ngx_scc_zone_claim(cache->zone,
+                                       (uint32_t) flight->node.key,
+                                       cache->conf->lease_time))
             {
-                fill->leases++;
-                continue;
-            }
 
-            flight->token = 0;
+            case NGX_BUSY:
+                flight->state = NGX_SCC_FLIGHT_WAIT;
+                continue;
+
+            case NGX_OK:
+                flight->claimed = 1;
+            }
         }
 
-        flight->state = NGX_SCC_FLIGHT_READ;
+        ngx_scc_flight_start(flight);
     }
 
     if (fill->leases == 0) {
         ngx_add_timer(&fill->poll, 0);
     }
+}
+
+
+static void
+ngx_scc_flight_start(ngx_scc_flight_t *flight)
+{
+    ngx_scc_fill_t   *fill;
+    ngx_scc_cache_t  *cache;
+
+    fill = flight->fill;
+    cache = fill->cache;
+
+    if (!flight->around) {
+        flight->token = cache->token++;
+
+        if (ngx_scc_lease_acquire(cache, (uint32_t) flight->node.key,
+                                  flight->token, ngx_scc_fill_lease_handler,
+                                  flight))
+        {
+            flight->state = NGX_SCC_FLIGHT_LEASE;
+            fill->leases++;
+            return;
+        }
+
+        flight->token = 0;
+    }
+
+    flight->state = NGX_SCC_FLIGHT_READ;
 }
 
 
@@ -310,7 +349,8 @@ ngx_scc_fill_go_on(ngx_scc_fill_t *fill)
     }
 
     if (!fill->polling && !fill->poll.timer_set
-        && ngx_scc_fill_count(fill, NGX_SCC_FLIGHT_POLL))
+        && (ngx_scc_fill_count(fill, NGX_SCC_FLIGHT_POLL)
+            || ngx_scc_fill_count(fill, NGX_SCC_FLIGHT_WAIT)))
     {
         ngx_add_timer(&fill->poll, NGX_SCC_POLL_STEP);
     }
@@ -323,6 +363,7 @@ ngx_scc_fill_read(ngx_scc_fill_t *fill)
     uint32_t             *keys;
     ngx_str_t             cells;
     ngx_uint_t            i, n;
+    ngx_scc_flight_t     *flight;
     ngx_scc_pg_status_t   status;
 
     n = ngx_scc_fill_count(fill, NGX_SCC_FLIGHT_READ);
@@ -334,10 +375,17 @@ ngx_scc_fill_read(ngx_scc_fill_t *fill)
 
     for (i = 0; i < fill->n; i++) {
         if (fill->flights[i].state == NGX_SCC_FLIGHT_READ) {
-            fill->flights[i].state = NGX_SCC_FLIGHT_READING;
+            flight = &fill->flights[i];
+            flight->state = NGX_SCC_FLIGHT_READING;
+
+            if (fill->cache->zone != NULL) {
+                ngx_scc_zone_note(fill->cache->zone,
+                                  (uint32_t) flight->node.key,
+                                  &flight->note, &flight->gen);
+            }
 
             if (keys != NULL) {
-                keys[n++] = (uint32_t) fill->flights[i].node.key;
+                keys[n++] = (uint32_t) flight->node.key;
             }
         }
     }
@@ -404,7 +452,12 @@ ngx_scc_fill_read_handler(void *data, ngx_scc_pg_status_t status,
                                flight->token, bytes);
         }
 
-        ngx_scc_flight_done(flight, &blob, 1);
+        if (fill->cache->zone != NULL) {
+            ngx_scc_zone_put(fill->cache->zone, (uint32_t) flight->node.key,
+                             &flight->note, flight->gen, 0, bytes, &blob);
+        }
+
+        ngx_scc_flight_done(flight, &blob, NULL, NGX_SCC_FROM_STORE);
     }
 
     ngx_scc_fill_go_on(fill);
@@ -429,7 +482,7 @@ ngx_scc_fill_read_failed(ngx_scc_fill_t *fill)
                                   flight->token);
         }
 
-        ngx_scc_flight_done(flight, NULL, 1);
+        ngx_scc_flight_done(flight, NULL, NULL, NGX_SCC_FROM_NONE);
     }
 }
 
@@ -507,6 +560,10 @@ ngx_scc_fill_poll(ngx_event_t *ev)
     fill = (ngx_scc_fill_t *)
                ((u_char *) dumb - offsetof(ngx_scc_fill_t, dumb));
 
+    if (ngx_scc_fill_count(fill, NGX_SCC_FLIGHT_WAIT)) {
+        ngx_scc_fill_look(fill);
+    }
+
     if (ngx_scc_fill_count(fill, NGX_SCC_FLIGHT_POLL) == 0) {
         ngx_scc_fill_go_on(fill);
         return;
@@ -517,6 +574,50 @@ ngx_scc_fill_poll(ngx_event_t *ev)
     {
         ngx_scc_fill_poll_end(fill);
         ngx_scc_fill_go_on(fill);
+    }
+}
+
+
+/*
+ * Has the other process of this host brought them?  If it gave up, or the
+ * zone has not kept them, Redis decides who is next.
+ */
+
+static void
+ngx_scc_fill_look(ngx_scc_fill_t *fill)
+{
+    uint32_t              key;
+    ngx_uint_t            i, over;
+    ngx_scc_zone_t       *zone;
+    ngx_scc_flight_t     *flight;
+    ngx_scc_zone_item_t   item;
+    ngx_scc_zone_note_t   note;
+
+    zone = fill->cache->zone;
+    over = (ngx_msec_int_t) (ngx_current_msec - fill->wait_end) >= 0;
+
+    for (i = 0; i < fill->n; i++) {
+        flight = &fill->flights[i];
+
+        if (flight->state != NGX_SCC_FLIGHT_WAIT) {
+            continue;
+        }
+
+        key = (uint32_t) flight->node.key;
+
+        ngx_scc_zone_get(zone, &key, 1, &note, &item);
+
+        if (item.fresh) {
+            ngx_scc_flight_done(flight, ngx_scc_zone_blob(item.entry),
+                                item.entry, NGX_SCC_FROM_ZONE);
+
+        } else if (!item.claimed || over) {
+            ngx_scc_flight_start(flight);
+        }
+
+        if (item.entry != NULL) {
+            ngx_scc_zone_unpin(zone, item.entry);
+        }
     }
 }
 
@@ -645,7 +746,7 @@ ngx_scc_fill_poll_handler(void *data, ngx_scc_redis_status_t status,
         s.data = copy;
 
         if (scc_blob_open(s, &blob) == SCC_OK) {
-            ngx_scc_flight_done(flight, &blob, 0);
+            ngx_scc_flight_done(flight, &blob, NULL, NGX_SCC_FROM_REDIS);
         }
     }
 
@@ -680,7 +781,7 @@ ngx_scc_flight_find(ngx_scc_cache_t *cache, uint32_t key)
 
 static void
 ngx_scc_flight_done(ngx_scc_flight_t *flight, const scc_blob_t *blob,
-    ngx_uint_t from_store)
+    ngx_scc_zone_entry_t *entry, ngx_scc_from_t from)
 {
     ngx_queue_t     *q;
     ngx_scc_fill_t  *fill;
@@ -688,10 +789,15 @@ ngx_scc_flight_done(ngx_scc_flight_t *flight, const scc_blob_t *blob,
 
     fill = flight->fill;
 
+    if (flight->claimed) {
+        ngx_scc_zone_release(fill->cache->zone, (uint32_t) flight->node.key);
+    }
+
     ngx_rbtree_delete(&fill->cache->flights, &flight->node);
 
     flight->state = NGX_SCC_FLIGHT_DONE;
     fill->left--;
+
 
     while (!ngx_queue_empty(&flight->waits)) {
         q = ngx_queue_head(&flight->waits);
@@ -704,7 +810,7 @@ ngx_scc_flight_done(ngx_scc_flight_t *flight, const scc_blob_t *blob,
             fill->refs++;
         }
 
-        ngx_scc_cells_deliver(wait, blob, from_store);
+        ngx_scc_cells_deliver(wait, blob, entry, from);
     }
 }
 

@@ -16,6 +16,7 @@ static char *ngx_scc_conf_password(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *password);
 static ngx_int_t ngx_scc_conf_path(ngx_conf_t *cf,
     ngx_scc_main_conf_t *smcf, ngx_str_t *name);
+static void ngx_scc_conf_zone_tag(ngx_scc_main_conf_t *smcf);
 
 
 void *
@@ -34,6 +35,7 @@ ngx_scc_create_main_conf(ngx_conf_t *cf)
      *     smcf->api = 0;
      *     smcf->redis.addr, user, password, db = none;
      *     smcf->pg.conninfo, keywords, values, name = none;
+     *     smcf->cache.zone = NULL;
      *     smcf->state_path = NULL;
      */
 
@@ -129,6 +131,10 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
                            "answer of the store could never be kept",
                            smcf->cache.lease_time, smcf->pg.timeout);
         return NGX_CONF_ERROR;
+    }
+
+    if (smcf->cache.zone != NULL) {
+        ngx_scc_conf_zone_tag(smcf);
     }
 
     if (smcf->state_path == NULL) {
@@ -365,6 +371,54 @@ ngx_scc_conf_state_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     return (ngx_scc_conf_path(cf, smcf, &value[1]) == NGX_OK)
            ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* scc_zone name:size */
+
+char *
+ngx_scc_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_scc_main_conf_t *smcf = conf;
+
+    u_char     *p;
+    ssize_t     size;
+    ngx_str_t  *value, name, text;
+
+    if (smcf->cache.zone != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    name = value[1];
+    p = (u_char *) ngx_strchr(name.data, ':');
+
+    if (p == NULL || p == name.data) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"scc_zone\" \"%V\": give name:size, "
+                           "as in \"scc_zone scc:64m\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    text.data = p + 1;
+    text.len = name.data + name.len - text.data;
+    name.len = p - name.data;
+
+    size = ngx_parse_size(&text);
+
+    if (size == NGX_ERROR || (size_t) size < NGX_SCC_ZONE_MIN
+        || (size_t) size > NGX_SCC_ZONE_MAX)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\" of \"scc_zone\": it must be "
+                           "256k to 64g", &text);
+        return NGX_CONF_ERROR;
+    }
+
+    smcf->cache.zone = ngx_scc_zone_add(cf, &name, size, &ngx_scc_module);
+
+    return (smcf->cache.zone != NULL) ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -629,4 +683,28 @@ ngx_scc_conf_path(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf,
     smcf->state_path = path;
 
     return NGX_OK;
+}
+
+
+/*
+ * Workers of before a reload and of after it may share the zone only if
+ * their copies are of the same cells: another store, Redis or generation is
+ * another zone.
+ */
+
+static void
+ngx_scc_conf_zone_tag(ngx_scc_main_conf_t *smcf)
+{
+    ngx_str_t  parts[4];
+
+    parts[0] = smcf->pg.conninfo;
+    parts[1] = smcf->redis.addr.name;
+
+    parts[2].data = (u_char *) &smcf->redis.db;
+    parts[2].len = sizeof(smcf->redis.db);
+
+    parts[3].data = (u_char *) &smcf->cache.generation;
+    parts[3].len = sizeof(smcf->cache.generation);
+
+    ngx_scc_zone_tag(smcf->cache.zone, parts, 4);
 }

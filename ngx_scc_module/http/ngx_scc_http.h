@@ -97,7 +97,7 @@ typedef struct {
 
 typedef enum {
     NGX_SCC_CACHE_NONE = 0,             /* "-": no backend was asked */
-    NGX_SCC_CACHE_HIT,                  /* all from Redis */
+    NGX_SCC_CACHE_HIT,                  /* all from the zone or Redis */
     NGX_SCC_CACHE_MISS,                 /* some read from the store, kept */
     NGX_SCC_CACHE_STALE,                /* old copies: the store is silent */
     NGX_SCC_CACHE_PG,                   /* Redis not usable: the store */
@@ -156,6 +156,7 @@ typedef struct {
     ngx_scc_cache_status_t     status;
     ngx_uint_t                 n_cells;
     ngx_uint_t                 n_features;
+    unsigned                   zone:1;          /* HIT, all from the zone */
     unsigned                   partial:1;       /* MISS, but some hit */
     unsigned                   unkept:1;        /* MISS, nothing to keep */
     unsigned                   early:1;         /* older than was asked */
@@ -172,6 +173,7 @@ char *ngx_scc_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_scc_conf_postgres(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_scc_conf_state_path(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_scc_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_scc_conf_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_scc_conf_not_zero(ngx_conf_t *cf, void *post, void *data);
 char *ngx_scc_conf_not_zero_sec(ngx_conf_t *cf, void *post, void *data);

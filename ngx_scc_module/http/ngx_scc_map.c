@@ -142,15 +142,16 @@ ngx_scc_map_status(ngx_scc_ctx_t *ctx)
     if (job->stale) {
         ctx->status = NGX_SCC_CACHE_STALE;
 
-    } else if ((job->bypass || job->unvouched) && job->n) {
+    } else if (job->filled == 0) {
+        ctx->status = (job->n != 0) ? NGX_SCC_CACHE_HIT : NGX_SCC_CACHE_NONE;
+        ctx->zone = (job->zone == job->n);
+
+    } else if (job->bypass || job->unvouched) {
         ctx->status = NGX_SCC_CACHE_PG;
 
-    } else if (job->filled) {
+    } else {
         ctx->status = NGX_SCC_CACHE_MISS;
         ctx->partial = (job->hits != 0);
-
-    } else if (job->n) {
-        ctx->status = NGX_SCC_CACHE_HIT;
     }
 }
 

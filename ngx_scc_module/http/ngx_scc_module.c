@@ -240,6 +240,13 @@ static ngx_command_t  ngx_scc_commands[] = {
       offsetof(ngx_scc_main_conf_t, cache.generation),
       &ngx_scc_generation_bounds },
 
+    { ngx_string("scc_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_scc_conf_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("scc_journal"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
       ngx_scc_conf_journal,

@@ -112,7 +112,9 @@ ngx_scc_helper_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
 {
     /* no cache: nobody to tell; no journal: nothing to apply */
 
-    if (smcf->redis_pool != NULL && smcf->feed == NULL) {
+    if ((smcf->redis_pool != NULL || smcf->cells->zone != NULL)
+        && smcf->feed == NULL)
+    {
         smcf->feed = ngx_scc_feed_create(cycle, smcf->cells,
                                          smcf->feed_interval);
         if (smcf->feed == NULL) {

@@ -254,7 +254,7 @@ ngx_scc_common_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
     switch (ctx->status) {
 
     case NGX_SCC_CACHE_HIT:
-        cache = "scc; hit; detail=redis";
+        cache = ctx->zone ? "scc; hit; detail=l1" : "scc; hit; detail=redis";
         break;
 
     case NGX_SCC_CACHE_MISS:

@@ -19,8 +19,15 @@ static ngx_int_t ngx_scc_variable_durability(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_scc_variable_contribution(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_scc_variable_zone(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_scc_variable_set(ngx_http_variable_value_t *v,
     ngx_str_t *value);
+
+
+#define ngx_scc_zone_variable(name)                                           \
+    { ngx_string("scc_zone_" #name), NULL, ngx_scc_variable_zone,             \
+      offsetof(ngx_scc_zone_stat_t, name), NGX_HTTP_VAR_NOCACHEABLE, 0 }
 
 
 static ngx_http_variable_t  ngx_scc_vars[] = {
@@ -47,6 +54,20 @@ static ngx_http_variable_t  ngx_scc_vars[] = {
 
     { ngx_string("scc_contribution_status"), NULL,
       ngx_scc_variable_contribution, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    ngx_scc_zone_variable(hits),
+    ngx_scc_zone_variable(misses),
+    ngx_scc_zone_variable(inserts),
+    ngx_scc_zone_variable(dropped),
+    ngx_scc_zone_variable(refused),
+    ngx_scc_zone_variable(evictions),
+    ngx_scc_zone_variable(marked),
+    ngx_scc_zone_variable(stale),
+    ngx_scc_zone_variable(repairs),
+    ngx_scc_zone_variable(entries),
+    ngx_scc_zone_variable(size),
+    ngx_scc_zone_variable(free),
+    ngx_scc_zone_variable(epoch),
 
       ngx_http_null_variable
 };
@@ -215,6 +236,37 @@ ngx_scc_variable_contribution(ngx_http_request_t *r,
     return ngx_scc_variable_set(v, (ctx != NULL)
                                    ? &ngx_scc_told_names[ctx->told.status]
                                    : &ngx_scc_told_names[0]);
+}
+
+
+static ngx_int_t
+ngx_scc_variable_zone(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char               *p;
+    ngx_str_t             value;
+    ngx_scc_zone_stat_t   stat;
+    ngx_scc_main_conf_t  *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
+
+    ngx_str_null(&value);
+
+    if (smcf->cache.zone != NULL) {
+        p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_scc_zone_stat(smcf->cache.zone, &stat);
+
+        value.data = p;
+        value.len = ngx_sprintf(p, "%ui",
+                                *(ngx_uint_t *) ((u_char *) &stat + data))
+                    - p;
+    }
+
+    return ngx_scc_variable_set(v, &value);
 }
 
 

@@ -204,6 +204,23 @@ ngx_scc_redis_incarnation(ngx_scc_redis_pool_t *pool)
 }
 
 
+ngx_str_t
+ngx_scc_redis_run_id(ngx_scc_redis_pool_t *pool)
+{
+    ngx_str_t  id;
+
+    if (pool->run_id_known) {
+        id.len = sizeof(pool->run_id);
+        id.data = pool->run_id;
+
+    } else {
+        ngx_str_set(&id, "-");
+    }
+
+    return id;
+}
+
+
 static ngx_scc_redis_conn_t *
 ngx_scc_redis_pick(ngx_scc_redis_pool_t *pool)
 {

@@ -118,5 +118,8 @@ ngx_scc_redis_reply_t *ngx_scc_reply_element(ngx_scc_redis_reply_t *reply,
    one's (so: its content may be another); 0 before the first. */
 ngx_uint_t ngx_scc_redis_incarnation(ngx_scc_redis_pool_t *pool);
 
+/* The server's run_id as of the last connect; "-" where it tells none. */
+ngx_str_t ngx_scc_redis_run_id(ngx_scc_redis_pool_t *pool);
+
 
 #endif /* _NGX_SCC_REDIS_H_INCLUDED_ */

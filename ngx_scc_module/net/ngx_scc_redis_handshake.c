@@ -12,7 +12,7 @@ static ngx_int_t ngx_scc_redis_step(ngx_scc_redis_conn_t *conn,
     ngx_uint_t argc, const ngx_str_t *argv);
 static void ngx_scc_redis_refused(ngx_scc_redis_conn_t *conn,
     ngx_scc_redis_call_t *call, ngx_scc_redis_reply_t *reply);
-static void ngx_scc_redis_run_id(ngx_scc_redis_conn_t *conn,
+static void ngx_scc_redis_learn_id(ngx_scc_redis_conn_t *conn,
     ngx_scc_redis_reply_t *reply);
 static void ngx_scc_redis_incarnate(ngx_scc_redis_conn_t *conn);
 
@@ -128,7 +128,7 @@ ngx_scc_redis_handshake_reply(ngx_scc_redis_conn_t *conn,
     }
 
     if (call->step == NGX_SCC_REDIS_INFO) {
-        ngx_scc_redis_run_id(conn, reply);
+        ngx_scc_redis_learn_id(conn, reply);
     }
 
     if (call->step == NGX_SCC_REDIS_PING) {
@@ -193,7 +193,7 @@ ngx_scc_redis_step(ngx_scc_redis_conn_t *conn, ngx_scc_redis_step_t step,
 
 
 static void
-ngx_scc_redis_run_id(ngx_scc_redis_conn_t *conn,
+ngx_scc_redis_learn_id(ngx_scc_redis_conn_t *conn,
     ngx_scc_redis_reply_t *reply)
 {
     u_char     *p, *last;

@@ -48,6 +48,9 @@ MAIN = {
     "scc_lease_wait": (["0", "50ms", "1s"], ["x", ""]),
     "scc_cache_ttl": (["1s", "1d"], ["0", "x", "", "-1", "1d 2"]),
     "scc_cache_generation": (["0", "7"], ["-1", "x", "", "2147483648"]),
+    "scc_zone": (["scc:256k", "cells:1m", "x:64m"],
+                 ["", "scc", ":1m", "scc:", "scc:255k", "scc:x", "scc:-1",
+                  "scc:65g", "scc:1m 2", "scc:1m:2"]),
     "scc_journal": (
         ["@DIR@/j", "@DIR@/j @DIR@/k", "@DIR@/j/", "relative"],
         ["", "a b c", '""', "@DIR@/j @DIR@/j", "@DIR@/j @DIR@/j/"]),

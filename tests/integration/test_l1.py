@@ -1,0 +1,367 @@
+"""L1: cells in nginx's shared memory.
+
+Answers come from it without Redis, are as fresh as without it, whatever
+dies; a zone that is much too small is only slower.
+"""
+
+import json
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from coherence import (BOUND, PLACES, SEED, cell_path, hammer, measure,
+                       names, pick, quiet, seen_after)
+from servers import Nginx, Postgres, Redis, sccctl, wait_until
+from store import load_sample
+
+STAT = ("hits misses inserts dropped refused evictions marked stale repairs "
+        "entries size free epoch").split()
+
+# in the template's location: two more beside it
+ZONE = """}
+        location = /zone {
+            return 200 '{%s}';
+        }
+        location = /l1 {
+            return 404;
+""" % ",".join(f'"{x}":$scc_zone_{x}' for x in STAT)
+
+BELIEVED = 1.5          # seconds: the feed's interval and one more
+
+KILLED = ("exited on signal 9", "died while it changed zone")
+
+
+@pytest.fixture(scope="module")
+def pg():
+    with Postgres() as server:
+        sccctl("init", pg=server)
+        load_sample(server, PLACES, SEED)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with Redis() as server:
+        yield server
+
+
+def Zoned(pg, redis, size="16m", workers=2, scc=None, **more):
+    return Nginx(pg, redis, workers=workers, location=ZONE,
+                 scc={"scc_zone": f"cells:{size}", **(scc or {})}, **more)
+
+
+@pytest.fixture(scope="module")
+def nginx(pg, redis):
+    with Zoned(pg, redis) as server:
+        yield server
+
+
+def stat(nginx):
+    return json.loads(nginx.get("/zone").body)
+
+
+def commands(redis):
+    """Reads that Redis was asked for."""
+    s = redis.r.info("commandstats")
+    return sum(s.get("cmdstat_" + c, {}).get("calls", 0)
+               for c in ("mget", "get"))
+
+
+def detail(answer):
+    return answer.headers.get("cache-status", "")
+
+
+def l1(client, path, limit=8):
+    """Asks until the answer comes from the zone."""
+    def ask():
+        a = client.get(path)
+        assert a.status == 200, a
+        return a if detail(a) == "scc; hit; detail=l1" else None
+    return wait_until(ask, limit, f"{path} to come from the zone", .02)
+
+
+def some_paths(pg, n, seed):
+    return sorted({cell_path(lon, lat) for _, lon, lat, _ in
+                   pick(pg, n, seed)})
+
+
+def view(lon, lat, half=60000):
+    return "/v1/places?bbox=" + ",".join(
+        f"{v / 1e7:.7f}" for v in (lon - half, lat - half, lon + half,
+                                   lat + half))
+
+
+# -- hits --------------------------------------------------------------------
+
+
+def test_hits_ask_nobody(pg, redis, nginx):
+    views = [view(lon, lat) for _, lon, lat, _ in pick(pg, 30, 1)]
+    with Nginx(pg, redis) as plain, nginx.client() as c:
+        for path in views + some_paths(pg, 30, 1):
+            want = plain.get(path).body
+            assert l1(c, path).body == want
+        before, first = commands(redis), stat(nginx)
+        for path in views * 5:
+            a = c.get(path)
+            assert detail(a) == "scc; hit; detail=l1"
+        assert commands(redis) == before
+        after = stat(nginx)
+        assert after["misses"] == first["misses"]
+        assert after["hits"] > first["hits"]
+        wait_until(lambda: any(x.endswith(" HIT") for x in nginx.access()),
+                   5, "the access log")
+
+
+def test_cells_without_places_are_entries(redis, nginx):
+    path = "/v1/cells/16/100-109/100-109.json"
+    with nginx.client() as c:
+        a = l1(c, path)
+        assert a.json()["features"] == []
+        before = commands(redis)
+        assert c.get(path).body == a.body
+        assert commands(redis) == before
+
+
+def test_pages_are_checked_by_the_zone(pg, redis, nginx):
+    """A place's page costs one GET: its cell's version is in the zone."""
+    ident, lon, lat, _ = pick(pg, 1, 2)[0]
+    with nginx.client() as c:
+        l1(c, cell_path(lon, lat))
+        path = "/v1/places/" + ident
+        c.get(path)
+        assert "hit" in detail(c.get(path))
+        stats = redis.r.info("commandstats")
+        before = stats["cmdstat_mget"]["calls"]
+        for _ in range(5):
+            assert "hit" in detail(c.get(path))
+        stats = redis.r.info("commandstats")
+        assert stats["cmdstat_mget"]["calls"] == before
+        pg.query("UPDATE scc.place SET name = 'paged' WHERE id = %s",
+                 (ident,))
+        seen_after(c, path, lambda a: a.json()["name"] == "paged", BOUND)
+
+
+# -- freshness ---------------------------------------------------------------
+
+
+@pytest.mark.alone
+def test_freshness(pg, redis, nginx, figure):
+    def trial(i, item):
+        ident, lon, lat, _ = item
+        path, name = cell_path(lon, lat), f"l1 {i}"
+        with nginx.client() as c:
+            l1(c, path)
+            pg.query("UPDATE scc.place SET name = %s WHERE id = %s",
+                     (name, ident))
+            return seen_after(c, path, lambda a: names(a).get(ident) == name)
+
+    measure(trial, pick(pg, 40, 3), figure, "freshness with L1")
+
+
+def test_a_helper_that_sleeps_is_not_believed(pg, redis):
+    """After an interval and a second; before, it is as old as that."""
+    ident, lon, lat, _ = pick(pg, 1, 4)[0]
+    path = cell_path(lon, lat)
+    with Zoned(pg, redis) as nginx, nginx.client() as c:
+        l1(c, path)
+        helper = nginx.helpers()[0]
+        os.kill(helper, signal.SIGSTOP)
+        try:
+            pg.query("UPDATE scc.place SET name = 'asleep' WHERE id = %s",
+                     (ident,))
+            began = time.monotonic()
+            seen_after(c, path, lambda a: detail(a)
+                       != "scc; hit; detail=l1", 5)
+            assert time.monotonic() - began < BELIEVED + .3
+            # what Redis has is vouched for a little longer
+            seen_after(c, path, lambda a: names(a).get(ident) == "asleep", 4)
+        finally:
+            os.kill(helper, signal.SIGCONT)
+        l1(c, path)
+        assert names(c.get(path))[ident] == "asleep"
+
+
+def test_helper_killed(pg, redis):
+    """The next one goes on where it stopped."""
+    some = pick(pg, 10, 5)
+    with Zoned(pg, redis, allow_log=KILLED) as nginx, nginx.client() as c:
+        for i, (ident, lon, lat, _) in enumerate(some):
+            path = cell_path(lon, lat)
+            l1(c, path)
+            helper = nginx.helpers()[0]
+            pg.query("UPDATE scc.place SET name = %s WHERE id = %s",
+                     (f"killed {i}", ident))
+            time.sleep(random.Random(i).random() / 10)
+            os.kill(helper, signal.SIGKILL)
+            seen_after(c, path, lambda a: names(a).get(ident)
+                       == f"killed {i}", 3)
+            wait_until(lambda: nginx.helpers() not in ([], [helper]), 10,
+                       "another helper")
+        assert stat(nginx)["epoch"] == 2
+
+
+# -- without backends --------------------------------------------------------
+
+
+def test_redis_dead(pg, redis):
+    """The zone goes on alone: hits, and changes in time."""
+    some = pick(pg, 8, 6)
+    with Redis() as own, Zoned(pg, own) as nginx, nginx.client() as c:
+        for _, lon, lat, _ in some:
+            l1(c, cell_path(lon, lat))
+        own.kill()
+        for i, (ident, lon, lat, _) in enumerate(some):
+            path = cell_path(lon, lat)
+            l1(c, path)
+            pg.query("UPDATE scc.place SET name = %s WHERE id = %s",
+                     (f"dead {i}", ident))
+            seen_after(c, path, lambda a: names(a).get(ident)
+                       == f"dead {i}", BOUND)
+            l1(c, path)
+        own.start()
+        wait_until(lambda: own.r.exists("scc:v:1"), 10, "the feed to vouch")
+        quiet(pg, own, nginx)
+
+
+def test_without_redis(pg):
+    ident, lon, lat, _ = pick(pg, 1, 7)[0]
+    path = cell_path(lon, lat)
+    with Zoned(pg, None) as nginx, nginx.client() as c:
+        l1(c, path)
+        pg.query("UPDATE scc.place SET name = 'none' WHERE id = %s",
+                 (ident,))
+        seen_after(c, path, lambda a: names(a).get(ident) == "none", BOUND)
+
+
+def test_all_dead(sample_store):
+    """Old copies, marked as such; what nobody has is 503."""
+    with Postgres(template=sample_store) as pg, Redis() as redis, \
+            Zoned(pg, redis) as nginx, nginx.client() as c:
+        paths = some_paths(pg, 10, 8)
+        bodies = [l1(c, p).body for p in paths]
+        ident, lon, lat, _ = pick(pg, 1, 8)[0]
+        pg.kill()
+        redis.kill()
+        wait_until(lambda: "ttl=-1" in detail(c.get(paths[0])), 5,
+                   "the answer to be old")
+        for path, body in zip(paths, bodies):
+            a = c.get(path)
+            assert a.status == 200 and "ttl=-1" in detail(a)
+            assert a.headers["cache-control"] == "no-store"
+            assert a.body == body
+        assert c.get("/v1/cells/16/7-7/7-7.json").status == 503
+        assert stat(nginx)["stale"] > 0
+        pg.start()
+        redis.start()
+        l1(c, paths[0])
+
+
+def test_redis_restored_from_an_old_dump(pg, redis):
+    """Copies of before a change, with their voucher, back to life."""
+    some = pick(pg, 10, 9)
+    with Redis() as own, Zoned(pg, own, "256k", scc={
+            "scc_feed_interval": "5s"}) as nginx, nginx.client() as c:
+        wait_until(lambda: own.r.exists("scc:v:1"), 10, "the feed to vouch")
+        for _, lon, lat, _ in some:
+            c.get(cell_path(lon, lat))
+        own.r.save()
+        for ident, lon, lat, _ in some:
+            pg.query("UPDATE scc.place SET name = 'after' WHERE id = %s",
+                     (ident,))
+        for ident, lon, lat, _ in some:
+            seen_after(c, cell_path(lon, lat),
+                       lambda a: names(a).get(ident) == "after", 8)
+        own.kill()
+        own.start()
+        assert own.r.exists("scc:v:1")
+        for ident, lon, lat, _ in some:
+            for _ in range(4):
+                a = c.get(cell_path(lon, lat))
+                assert names(a)[ident] == "after"
+
+
+# -- space -------------------------------------------------------------------
+
+
+def test_small_zone_while_rows_change(pg, redis, figure):
+    with Zoned(pg, redis, "256k") as nginx:
+        text = hammer(pg, redis, nginx, 4)
+        n = quiet(pg, redis, nginx, 10, BELIEVED)
+        s = stat(nginx)
+        assert s["evictions"] > 100 and s["hits"] > 100, s
+        figure("coherence, 256 KB of L1", f"{text}: {n} cells equal, "
+               f"{s['hits']} hits, {s['misses']} misses, "
+               f"{s['evictions']} evictions, {s['refused']} refused")
+
+
+def test_zone_while_servers_die(pg, redis, figure):
+    with Zoned(pg, redis, "1m") as nginx:
+        def disturb():
+            for i in range(3):
+                nginx.reload(wait_old=False)
+                redis.kill()
+                time.sleep(.3)
+                redis.start()
+                time.sleep(.5)
+                pg.kill()
+                time.sleep(.2)
+                pg.start()
+                time.sleep(.5)
+
+        text = hammer(pg, redis, nginx, 1, disturb, (200, 503), True)
+        n = quiet(pg, redis, nginx, 15, BELIEVED)
+        figure("coherence with L1, all die", f"{text}: {n} cells equal")
+
+
+# -- life --------------------------------------------------------------------
+
+
+def test_reload_keeps_it(pg, redis, nginx):
+    paths = some_paths(pg, 20, 10)
+    with nginx.client() as c:
+        for path in paths:
+            l1(c, path)
+    before = stat(nginx)
+    nginx.reload()
+    with nginx.client() as c:
+        for path in paths:
+            assert detail(c.get(path)) == "scc; hit; detail=l1"
+    assert stat(nginx)["misses"] == before["misses"]
+
+
+def test_another_size_begins_empty(pg, redis):
+    path = some_paths(pg, 1, 11)[0]
+    with Zoned(pg, redis) as nginx:
+        with nginx.client() as c:
+            l1(c, path)
+        scc = nginx.values["SCC"]
+        for change in (("cells:16m", "cells:8m"),
+                       ("    scc_zone", "    scc_cache_generation 2;\n"
+                                        "    scc_zone")):
+            scc = scc.replace(*change)
+            nginx.write(SCC=scc)
+            nginx.reload()
+            s = stat(nginx)
+            assert s["entries"] == 0 and s["hits"] == 0
+            with nginx.client() as c:
+                l1(c, path)
+        nginx.write(SCC="".join(x for x in scc.splitlines(True)
+                                if "scc_zone" not in x))
+        nginx.write(LOCATION="")
+        nginx.reload()
+        assert "detail=l1" not in detail(nginx.get(path))
+
+
+def test_single_process(pg, redis):
+    ident, lon, lat, _ = pick(pg, 1, 12)[0]
+    path = cell_path(lon, lat)
+    with Zoned(pg, redis, workers=0, main="master_process off;\n") as nginx, \
+            nginx.client() as c:
+        l1(c, path)
+        pg.query("UPDATE scc.place SET name = 'single' WHERE id = %s",
+                 (ident,))
+        seen_after(c, path, lambda a: names(a).get(ident) == "single", BOUND)
+        assert stat(nginx)["hits"] > 0
