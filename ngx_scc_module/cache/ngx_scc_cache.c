@@ -29,7 +29,6 @@ static ngx_int_t ngx_scc_cells_take(ngx_scc_cells_t *job, ngx_uint_t i,
 static void ngx_scc_cells_discard(ngx_scc_cells_t *job, ngx_uint_t i);
 static void ngx_scc_cache_ignore(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply);
-static u_char *ngx_scc_cache_vouch_key(ngx_scc_cache_t *cache, u_char *p);
 static void ngx_scc_cells_mget_handler(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static ngx_int_t ngx_scc_cells_keep(ngx_scc_cells_t *job,
@@ -751,7 +750,7 @@ ngx_scc_cells_copy(ngx_pool_t *pool, ngx_str_t *bytes, scc_str_t *copy)
 }
 
 
-static u_char *
+u_char *
 ngx_scc_cache_vouch_key(ngx_scc_cache_t *cache, u_char *p)
 {
     return ngx_sprintf(p, "scc:v:%ui", cache->conf->generation);

@@ -183,6 +183,9 @@ ngx_scc_redis_call_t *ngx_scc_cache_identify(ngx_scc_cache_t *cache,
 #define NGX_SCC_CACHE_KEY_LEN  (sizeof("scc:c::65535:65535") + NGX_INT_T_LEN)
 u_char *ngx_scc_cache_key(ngx_scc_cache_t *cache, u_char *p, uint32_t key);
 
+/* The key that is there while the feed vouches; as much room. */
+u_char *ngx_scc_cache_vouch_key(ngx_scc_cache_t *cache, u_char *p);
+
 /* An entry's life in milliseconds as text, with its jitter. */
 u_char *ngx_scc_cache_ttl(ngx_scc_cache_t *cache, u_char *p);
 

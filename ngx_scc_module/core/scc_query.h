@@ -20,7 +20,7 @@
  *   places/{id}                      SCC_ROUTE_PLACE     id may hold '/'
  *   cells/16/{x0}-{x1}/{y0}-{y1}.json  SCC_ROUTE_CELLS
  *   tiles.json                       SCC_ROUTE_TILEJSON
- *   tiles/{z}/{x}/{y}.json|mvt       SCC_ROUTE_TILE      z 13..16
+ *   tiles/{z}/{x}/{y}.json|mvt       SCC_ROUTE_TILE      z 5..16
  *   contributions                    SCC_ROUTE_CONTRIBUTIONS
  *   contributions/{id}               SCC_ROUTE_CONTRIBUTION  a UUID
  *   export.geojsonl                  SCC_ROUTE_EXPORT

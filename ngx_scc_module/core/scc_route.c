@@ -11,7 +11,7 @@
 #include <string.h>
 
 
-#define SCC_TILE_Z_MIN  13
+#define SCC_ROUTE_Z_MIN  5              /* of tiles */
 
 
 static scc_rc_t scc_route_place(scc_query_t *q, scc_str_t id,
@@ -251,7 +251,7 @@ scc_route_cells(scc_query_t *q, const scc_query_conf_t *conf,
 static scc_rc_t
 scc_route_tile(scc_query_t *q, scc_str_t rest, scc_err_t *err)
 {
-    unsigned   zoom;
+    uint32_t   zoom;
     scc_str_t  z, x, y;
 
     if (!scc_route_digits(&rest, &z)
@@ -270,14 +270,10 @@ scc_route_tile(scc_query_t *q, scc_str_t rest, scc_err_t *err)
 
     q->route = SCC_ROUTE_TILE;
 
-    if (z.len != 2 || z.data[0] != '1') {
-        goto zoom;
-    }
-
-    zoom = 10u + z.data[1] - '0';
-
-    if (zoom < SCC_TILE_Z_MIN || zoom > SCC_CELL_Z) {
-        goto zoom;
+    if (scc_route_number(z, "z", SCC_CELL_Z, &zoom, err) != SCC_OK
+        || zoom < SCC_ROUTE_Z_MIN)
+    {
+        return scc_route_error(err, "z", "must be 5..16");
     }
 
     q->z = zoom;
@@ -291,10 +287,6 @@ scc_route_tile(scc_query_t *q, scc_str_t rest, scc_err_t *err)
     scc_tile_cells(zoom, q->x, q->y, &q->cells);
 
     return SCC_OK;
-
-zoom:
-
-    return scc_route_error(err, "z", "must be 13..16");
 }
 
 

@@ -7,7 +7,8 @@
 #include "ngx_scc_http.h"
 
 
-#define NGX_SCC_PASSWORD_MAX  4096
+#define NGX_SCC_PASSWORD_MAX    4096
+#define NGX_SCC_ROLLUP_TIMEOUT  60000       /* ms: the first one does all */
 
 
 static char *ngx_scc_conf_redis_option(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -61,6 +62,8 @@ ngx_scc_create_main_conf(ngx_conf_t *cf)
 
     smcf->feed_interval = NGX_CONF_UNSET_MSEC;
     smcf->export_limit = NGX_CONF_UNSET_UINT;
+    smcf->rollup_conf.interval = NGX_CONF_UNSET_MSEC;
+    smcf->aggregates_valid = NGX_CONF_UNSET;
 
     return (ngx_scc_write_create_conf(cf, smcf) == NGX_OK) ? smcf : NULL;
 }
@@ -92,6 +95,8 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_msec_value(smcf->feed_interval, 500);
     ngx_conf_init_uint_value(smcf->export_limit, 2);
+    ngx_conf_init_msec_value(smcf->rollup_conf.interval, 10000);
+    ngx_conf_init_value(smcf->aggregates_valid, 60);
 
     if (ngx_scc_write_init_conf(cf, smcf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
@@ -116,7 +121,17 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    error = ngx_scc_apply_init_conf(cf, smcf);
+    smcf->rollup_conf.pg = smcf->pg;
+    smcf->rollup_conf.pg.connections = 1;
+    smcf->rollup_conf.pg.queue = 1;
+    smcf->rollup_conf.pg.timeout = ngx_max(smcf->pg.timeout,
+                                           NGX_SCC_ROLLUP_TIMEOUT);
+
+    error = ngx_scc_pg_conninfo(cf, &smcf->rollup_conf.pg);
+
+    if (error == NULL) {
+        error = ngx_scc_apply_init_conf(cf, smcf);
+    }
 
     if (error != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -106,6 +106,10 @@ ngx_scc_handler(ngx_http_request_t *r)
         rc = ngx_scc_export_about(r, ctx);
         break;
 
+    case SCC_ROUTE_TILE:
+        rc = ngx_scc_tile(r, ctx);
+        break;
+
     case SCC_ROUTE_TILEJSON:
         rc = ngx_scc_tilejson(r, ctx);
         break;
@@ -213,6 +217,7 @@ ngx_scc_cleanup(void *data)
 
     ngx_scc_cells_cancel(&ctx->cells);
     ngx_scc_page_cancel(&ctx->page);
+    ngx_scc_grid_cancel(&ctx->grid);
 
     if (ctx->pg_call != NULL) {
         ngx_scc_pg_cancel(ctx->pg_call);

@@ -16,7 +16,9 @@
 #include "ngx_scc_cache.h"
 #include "ngx_scc_feed.h"
 #include "ngx_scc_forward.h"
+#include "ngx_scc_grid.h"
 #include "ngx_scc_page.h"
+#include "ngx_scc_rollup.h"
 #include "scc_query.h"
 #include "scc_tile.h"
 #include "scc_view.h"
@@ -35,6 +37,8 @@ typedef struct {
 
     ngx_path_t                *state_path;
     ngx_msec_t                 feed_interval;
+    ngx_scc_rollup_conf_t      rollup_conf;
+    time_t                     aggregates_valid;    /* seconds */
 
     /* contributions; without a journal none are taken */
     ngx_scc_journal_conf_t     journal;
@@ -54,9 +58,11 @@ typedef struct {
     ngx_scc_pg_pool_t         *pg_pool;
     ngx_scc_cache_t           *cells;
     scc_mvt_t                  mvt;             /* one tile at a time */
+    ngx_scc_grids_t           *grids;
     ngx_scc_feed_t            *feed;
     ngx_scc_forward_t         *forward;         /* of a worker */
     ngx_scc_applier_t         *applier;         /* of the helper */
+    ngx_scc_rollup_t          *rollup;          /* too */
     ngx_uint_t                 helping;         /* all of it has begun */
     ngx_uint_t                 exports;         /* under way */
 } ngx_scc_main_conf_t;
@@ -147,6 +153,7 @@ typedef struct {
 
     ngx_scc_cells_t            cells;
     ngx_scc_page_t             page;
+    ngx_scc_grid_t             grid;
     ngx_scc_pg_call_t         *pg_call;         /* a wide page, an event */
     ngx_scc_export_t          *export;
 
@@ -209,7 +216,8 @@ void ngx_scc_finish(ngx_scc_ctx_t *ctx, ngx_int_t rc);
 ngx_int_t ngx_scc_map(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_wide(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_place(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
-/* A vector tile; job's cells are used within the call. */
+ngx_int_t ngx_scc_tile(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+/* A vector tile of places; job's cells are used within the call. */
 ngx_int_t ngx_scc_tile_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_scc_cells_t *job);
 ngx_int_t ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);

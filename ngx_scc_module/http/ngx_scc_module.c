@@ -212,6 +212,20 @@ static ngx_command_t  ngx_scc_commands[] = {
       offsetof(ngx_scc_main_conf_t, feed_interval),
       &ngx_scc_not_zero },
 
+    { ngx_string("scc_rollup_interval"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_scc_main_conf_t, rollup_conf.interval),
+      &ngx_scc_not_zero },
+
+    { ngx_string("scc_aggregates_valid"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_scc_main_conf_t, aggregates_valid),
+      &ngx_scc_not_zero_sec },
+
     { ngx_string("scc_lease_time"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,

@@ -27,7 +27,19 @@ ngx_scc_process_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
     smcf->cells = ngx_scc_cache_create(cycle, &smcf->cache, smcf->redis_pool,
                                        smcf->pg_pool);
 
-    return (smcf->cells != NULL) ? NGX_OK : NGX_ERROR;
+    if (smcf->cells == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* three roll-ups late is late */
+
+    smcf->grids = ngx_scc_grids_create(cycle, smcf->cells,
+                      smcf->aggregates_valid,
+                      smcf->aggregates_valid
+                      + (time_t) (3 * smcf->rollup_conf.interval / 1000)
+                      + 10);
+
+    return (smcf->grids != NULL) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -57,6 +69,11 @@ ngx_scc_process_end(ngx_scc_main_conf_t *smcf)
         smcf->applier = NULL;
     }
 
+    if (smcf->rollup != NULL) {
+        ngx_scc_rollup_destroy(smcf->rollup);
+        smcf->rollup = NULL;
+    }
+
     if (smcf->redis_pool != NULL) {
         ngx_scc_redis_pool_destroy(smcf->redis_pool);
         smcf->redis_pool = NULL;
@@ -65,6 +82,11 @@ ngx_scc_process_end(ngx_scc_main_conf_t *smcf)
     if (smcf->pg_pool != NULL) {
         ngx_scc_pg_pool_destroy(smcf->pg_pool);
         smcf->pg_pool = NULL;
+    }
+
+    if (smcf->grids != NULL) {
+        ngx_scc_grids_destroy(smcf->grids);
+        smcf->grids = NULL;
     }
 
     if (smcf->cells != NULL) {
@@ -125,6 +147,13 @@ ngx_scc_helper_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
     if (smcf->journal.n_dirs != 0 && smcf->applier == NULL) {
         smcf->applier = ngx_scc_applier_create(cycle, &smcf->applier_conf);
         if (smcf->applier == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (smcf->rollup == NULL) {
+        smcf->rollup = ngx_scc_rollup_create(cycle, &smcf->rollup_conf);
+        if (smcf->rollup == NULL) {
             return NGX_ERROR;
         }
     }

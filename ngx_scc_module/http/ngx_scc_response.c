@@ -284,7 +284,8 @@ ngx_scc_common_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
     expose = (ctx->query.route == SCC_ROUTE_CONTRIBUTIONS)
              ? "Location, Preference-Applied, Retry-After, SCC-Durability"
              : (ctx->query.route == SCC_ROUTE_PLACE) ? "Cache-Status, SCC-Rev"
-                                                     : "Cache-Status";
+             : (ctx->query.route == SCC_ROUTE_TILE)
+               ? "Cache-Status, SCC-As-Of" : "Cache-Status";
 
     if (ngx_scc_header(r, "Access-Control-Allow-Origin", "*") != NGX_OK
         || ngx_scc_header(r, "Access-Control-Expose-Headers", expose)

@@ -7,6 +7,46 @@
 #include "ngx_scc_http.h"
 
 
+static void ngx_scc_tile_handler(ngx_scc_grid_t *job, ngx_int_t rc);
+static ngx_int_t ngx_scc_tile_grid_send(ngx_http_request_t *r,
+    ngx_scc_ctx_t *ctx, ngx_int_t rc);
+static ngx_int_t ngx_scc_tile_as_of(ngx_http_request_t *r, time_t as_of);
+static ngx_int_t ngx_scc_tile_output(ngx_http_request_t *r,
+    ngx_scc_ctx_t *ctx, scc_buf_t *b);
+
+
+/* A tile: of places, as any view; or, below, of aggregates. */
+
+ngx_int_t
+ngx_scc_tile(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+{
+    ngx_int_t             rc;
+    ngx_scc_grid_t       *job;
+    ngx_scc_main_conf_t  *smcf;
+
+    if (ctx->query.z >= SCC_TILE_PLACES_Z) {
+        return ngx_scc_map(r, ctx);
+    }
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
+
+    job = &ctx->grid;
+
+    job->grids = smcf->grids;
+    job->pool = r->pool;
+    job->log = r->connection->log;
+    job->tile.z = ctx->query.z;
+    job->tile.x = ctx->query.x;
+    job->tile.y = ctx->query.y;
+    job->handler = ngx_scc_tile_handler;
+    job->data = ctx;
+
+    rc = ngx_scc_grid_get(job);
+
+    return (rc == NGX_AGAIN) ? NGX_AGAIN : ngx_scc_tile_grid_send(r, ctx, rc);
+}
+
+
 /*
  * Cells -> bytes.  The writer belongs to the process and is done before
  * anything else happens; the answer holds its own bytes.
@@ -19,11 +59,9 @@ ngx_scc_tile_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     scc_rc_t              rc;
     scc_buf_t             b;
     scc_tile_t            tile;
-    ngx_scc_loc_conf_t   *slcf;
     ngx_scc_main_conf_t  *smcf;
 
     smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
-    slcf = ngx_http_get_module_loc_conf(r, ngx_scc_module);
 
     tile.z = ctx->query.z;
     tile.x = ctx->query.x;
@@ -51,9 +89,101 @@ ngx_scc_tile_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
 
     ctx->n_features = smcf->mvt.n;
 
-    if (smcf->mvt.n == 0 && slcf->empty_tile == NGX_HTTP_NO_CONTENT) {
+    return ngx_scc_tile_output(r, ctx, &b);
+}
+
+
+static void
+ngx_scc_tile_handler(ngx_scc_grid_t *job, ngx_int_t rc)
+{
+    ngx_scc_ctx_t *ctx = job->data;
+
+    ngx_scc_finish(ctx, ngx_scc_tile_grid_send(ctx->request, ctx, rc));
+}
+
+
+static ngx_int_t
+ngx_scc_tile_grid_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_int_t rc)
+{
+    scc_buf_t             b;
+    ngx_scc_grid_t       *job;
+    ngx_scc_main_conf_t  *smcf;
+
+    job = &ctx->grid;
+
+    if (rc == NGX_DECLINED) {
+        ctx->status = NGX_SCC_CACHE_ERROR;
+
+        return ngx_scc_problem_later(r, ctx,
+                                     "the store has not rolled up its "
+                                     "aggregates yet; the helper does so "
+                                     "soon, see nginx's log if it does not");
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_scc_unavailable(r, ctx);
+    }
+
+    ctx->n_features = job->grid->n;
+    ctx->status = job->stale ? NGX_SCC_CACHE_STALE
+                  : job->hit ? NGX_SCC_CACHE_HIT
+                  : job->bypass ? NGX_SCC_CACHE_PG : NGX_SCC_CACHE_MISS;
+
+    if (ngx_scc_tile_as_of(r, (time_t) job->grid->as_of) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    scc_buf_init(&b, ngx_scc_pool_grow, r->pool, 0);
+
+    if (ctx->query.mvt) {
+        smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
+
+        if (scc_grid_mvt(&smcf->mvt, job->grid, &b) != SCC_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_scc_tile_output(r, ctx, &b);
+    }
+
+    scc_grid_json(&b, job->grid);
+
+    if (b.error) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_scc_send(r, ctx, &ngx_scc_type_geojson, b.start, b.used);
+}
+
+
+/* Every change that was committed before is counted. */
+
+static ngx_int_t
+ngx_scc_tile_as_of(ngx_http_request_t *r, time_t as_of)
+{
+    u_char    text[sizeof("1970-01-01T00:00:00Z") + NGX_INT_T_LEN];
+    ngx_tm_t  tm;
+
+    ngx_gmtime(as_of, &tm);
+
+    *ngx_sprintf(text, "%4d-%02d-%02dT%02d:%02d:%02dZ", tm.ngx_tm_year,
+                 tm.ngx_tm_mon, tm.ngx_tm_mday, tm.ngx_tm_hour,
+                 tm.ngx_tm_min, tm.ngx_tm_sec) = '\0';
+
+    return ngx_scc_header(r, "SCC-As-Of", (char *) text);
+}
+
+
+static ngx_int_t
+ngx_scc_tile_output(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, scc_buf_t *b)
+{
+    ngx_scc_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_scc_module);
+
+    if (ctx->n_features == 0 && slcf->empty_tile == NGX_HTTP_NO_CONTENT) {
         return ngx_scc_send_nothing(r, ctx);
     }
 
-    return ngx_scc_send(r, ctx, &ngx_scc_type_mvt, b.start, b.used);
+    return ngx_scc_send(r, ctx, &ngx_scc_type_mvt, b->start, b->used);
 }

@@ -42,7 +42,7 @@ ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 
     scc_buf_json(&b, s);
 
-    scc_buf_text(&b, "],\"minzoom\":13,\"maxzoom\":15,\"bounds\":[");
+    scc_buf_text(&b, "],\"minzoom\":5,\"maxzoom\":15,\"bounds\":[");
 
     s.len = slcf->bounds.len;
     s.data = slcf->bounds.data;
@@ -70,7 +70,20 @@ ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
         "\"level\":\"Number: access level 0 (no obstacle) to 5, or "
         "absent: unknown\","
         "\"registered\":\"Boolean: an accessibility record exists\","
-        "\"hasSlope\":\"Boolean, or absent: unknown\"}}]}");
+        "\"hasSlope\":\"Boolean, or absent: unknown\"}},"
+        "{\"id\":\"aggregates\",\"description\":\"How many places there "
+        "are in each of 16 x 16 squares, where they are on average\","
+        "\"minzoom\":5,\"maxzoom\":12,\"fields\":{"
+        "\"n\":\"Number: places\","
+        "\"level0\":\"Number: of level 0\","
+        "\"level1\":\"Number: of level 1\","
+        "\"level2\":\"Number: of level 2\","
+        "\"level3\":\"Number: of level 3\","
+        "\"level4\":\"Number: of level 4\","
+        "\"level5\":\"Number: of level 5\","
+        "\"unknown\":\"Number: of no known level\","
+        "\"unregistered\":\"Number: without an accessibility "
+        "record\"}}]}");
 
     if (b.error) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

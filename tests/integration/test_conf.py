@@ -44,6 +44,8 @@ MAIN = {
     "scc_export_limit": (["1", "1000"], ["0", "-1", "x", "", "1001"]),
     "scc_state_path": (["@DIR@/s"], ["", "a b"]),
     "scc_feed_interval": (["100ms", "1s"], ["0", "x", ""]),
+    "scc_rollup_interval": (["100ms", "10s"], ["0", "x", ""]),
+    "scc_aggregates_valid": (["1s", "1m"], ["0", "x", "", "-1"]),
     "scc_lease_time": (["4s", "1m"], ["0", "x", "", "2s", "1500ms"]),
     "scc_lease_wait": (["0", "50ms", "1s"], ["x", ""]),
     "scc_cache_ttl": (["1s", "1d"], ["0", "x", "", "-1", "1d 2"]),

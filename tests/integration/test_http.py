@@ -233,7 +233,7 @@ def test_no_such_path(client, path):
     ("/v1/tiles.json?v=3", "v"),
     ("/v1/tiles/14/1/1.json?limit=1", "limit"),
     ("/v1/cells/16/1-1/1-1.json?a", "a"),
-    ("/v1/tiles/12/1/1.json", "z"),
+    ("/v1/tiles/4/1/1.json", "z"),
     ("/v1/tiles/17/1/1.json", "z"),
     ("/v1/tiles/13/8192/1.json", "x"),
     ("/v1/tiles/13/1/8192.json", "y"),
@@ -382,13 +382,16 @@ def test_tilejson(client):
     t = a.json()
     assert t["tilejson"] == "3.0.0" and t["scheme"] == "xyz"
     assert re.fullmatch(r"\d+\.\d+\.\d+", t["version"])
-    assert t["minzoom"] == 13 and t["maxzoom"] == 15
+    assert t["minzoom"] == 5 and t["maxzoom"] == 15
     assert t["bounds"] == [124, 33, 132, 39]
     assert t["attribution"] == "© <b>a</b>"
     assert t["tiles"] == ["http://localhost/v1/tiles/{z}/{x}/{y}.mvt"]
-    layer, = t["vector_layers"]
-    assert layer["id"] and all(isinstance(v, str)
-                               for v in layer["fields"].values())
+    layer, numbers = t["vector_layers"]
+    for one in layer, numbers:
+        assert one["id"] and one["fields"] and all(
+            isinstance(v, str) for v in one["fields"].values())
+    assert [(v["minzoom"], v["maxzoom"]) for v in t["vector_layers"]] == [
+        (13, 15), (5, 12)]
     # the fields are the id and properties of features
     doc = client.get("/v1/places?" + SEOUL).json()
     assert set(layer["fields"]) - {"id"} < set(

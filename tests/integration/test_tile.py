@@ -187,7 +187,7 @@ def tiles(data, rng, n):
 
 @pytest.mark.parametrize("store,n", [("real_store", 30),
                                      ("sample_store", 15)])
-def test_content(request, store, n, record_property):
+def test_content(request, store, n, figure):
     rng = random.Random(SEED)
     with Data(request.getfixturevalue(store)) as data, Redis() as redis, \
             Nginx(data.pg, redis) as server, server.client() as c:
@@ -200,8 +200,7 @@ def test_content(request, store, n, record_property):
             assert c.get(a.path).body == a.body         # warm now
             seen += 1
         assert seen > 3 * n + 40 and features > 500
-        record_property("figures", f"{store}: {seen} tiles, {features} "
-                                   "features equal ST_AsMVT's")
+        figure(store, f"{seen} tiles, {features} features equal ST_AsMVT's")
 
 
 def test_changed_rows(sample_store):
