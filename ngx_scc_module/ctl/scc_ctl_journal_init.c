@@ -22,6 +22,9 @@
 static int scc_ctl_init_dir(const char *dir);
 static int scc_ctl_init_segments(char *dir, const uint8_t store[16]);
 static int scc_ctl_init_write(const char *dir, const uint8_t store[16]);
+static int scc_ctl_init_parent(const char *dir, const char *parent);
+static int scc_ctl_init_own(const char *dir, int fd);
+static int scc_ctl_init_owner(const char *dir);
 static int scc_ctl_init_sync(const char *dir);
 static void scc_ctl_init_uuid(char text[SCC_CTL_UUID + 1],
     const uint8_t id[16]);
@@ -58,7 +61,8 @@ scc_ctl_journal_init(char *dir, const uint8_t store[16])
     if (rc == 0) {
         printf("already initialised: \"%s\", journal of store %.36s\n", dir,
                text);
-        return scc_ctl_init_sync(dir) == 0 ? SCC_CTL_OK : SCC_CTL_FAILED;
+        return (scc_ctl_init_owner(dir) == 0 && scc_ctl_init_sync(dir) == 0)
+               ? SCC_CTL_OK : SCC_CTL_FAILED;
     }
 
     if (scc_ctl_init_segments(dir, store) != 0
@@ -108,7 +112,7 @@ scc_ctl_init_dir(const char *dir)
             slash[slash == parent] = '\0';
         }
 
-        rc = scc_ctl_init_sync(slash != NULL ? parent : ".");
+        rc = scc_ctl_init_parent(dir, slash != NULL ? parent : ".");
         free(parent);
 
         return rc;
@@ -206,7 +210,8 @@ scc_ctl_init_write(const char *dir, const uint8_t store[16])
     if (fd != -1) {
         what = "write";
 
-        if (write(fd, text, SCC_CTL_UUID) == SCC_CTL_UUID
+        if (scc_ctl_init_own(dir, fd) == 0
+            && write(fd, text, SCC_CTL_UUID) == SCC_CTL_UUID
             && fsync(fd) == 0)
         {
             what = "name";
@@ -229,6 +234,104 @@ scc_ctl_init_write(const char *dir, const uint8_t store[16])
 
     free(path);
     free(tmp);
+
+    return rc;
+}
+
+
+/*
+ * A directory that root makes is for the one in whose directory it is made,
+ * and not for whoever may make names there.
+ */
+
+static int
+scc_ctl_init_parent(const char *dir, const char *parent)
+{
+    struct stat  st;
+
+    if (geteuid() == 0
+        && stat(parent, &st) == 0
+        && st.st_uid != 0
+        && !(st.st_mode & (S_IWGRP|S_IWOTH))
+        && lchown(dir, st.st_uid, st.st_gid) != 0)
+    {
+        scc_ctl_error("cannot give \"%s\" to the owner of \"%s\": %s", dir,
+                      parent, strerror(errno));
+        return -1;
+    }
+
+    return scc_ctl_init_sync(parent);
+}
+
+
+/* What root makes in a directory is its owner's. */
+
+static int
+scc_ctl_init_own(const char *dir, int fd)
+{
+    struct stat  st, now;
+
+    if (geteuid() != 0) {
+        return 0;
+    }
+
+    if (stat(dir, &st) != 0 || fstat(fd, &now) != 0) {
+        return -1;
+    }
+
+    if (now.st_uid == st.st_uid && now.st_gid == st.st_gid) {
+        return 0;
+    }
+
+    return fchown(fd, st.st_uid, st.st_gid);
+}
+
+
+/*
+ * DIR/store of an earlier run may still be root's.  Its name is its owner's
+ * to change: no link is followed, and no file that has another name given
+ * away.
+ */
+
+static int
+scc_ctl_init_owner(const char *dir)
+{
+    int           fd, rc;
+    char         *path;
+    struct stat   st;
+
+    if (geteuid() != 0) {
+        return 0;
+    }
+
+    if (asprintf(&path, "%s/store", dir) == -1) {
+        scc_ctl_error("out of memory");
+        return -1;
+    }
+
+    rc = -1;
+    fd = open(path, O_RDONLY|O_NOFOLLOW|O_NONBLOCK|O_CLOEXEC);
+
+    if (fd != -1 && fstat(fd, &st) == 0) {
+
+        if (!S_ISREG(st.st_mode)
+            || st.st_nlink != 1
+            || (scc_ctl_init_own(dir, fd) == 0 && fsync(fd) == 0))
+        {
+            rc = 0;
+        }
+    }
+
+    if (rc != 0) {
+        scc_ctl_error("cannot give \"%s\" to the owner of \"%s\": %s", path,
+                      dir, strerror(errno));
+    }
+
+    if (fd != -1) {
+        (void) close(fd);
+    }
+
+    free(path);
 
     return rc;
 }

@@ -122,6 +122,44 @@ def test_init_not_for_others(mode):
     journal("init", path, "--store", STORE)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_init_by_root():
+    """What root makes is the directory's owner's, who runs the workers."""
+    def owner(path):
+        st = os.lstat(path)
+        return st.st_uid, st.st_gid
+
+    path = new_dir("journal")
+    os.chmod(path, 0o700)
+    os.chown(path, 65534, 65533)
+    store = os.path.join(path, "store")
+    for _ in range(2):
+        journal("init", path, "--store", STORE)
+        assert owner(store) == (65534, 65533)
+        assert stat.S_IMODE(os.lstat(store).st_mode) == 0o600
+        os.chown(store, 0, 0)           # as an earlier version left it
+
+    # a directory that it makes, in another's and in everybody's
+    journal("init", path + "/made", "--store", STORE)
+    assert owner(path + "/made") == owner(path + "/made/store") \
+        == (65534, 65533)
+    os.chmod(path, 0o1777)
+    journal("init", path + "/too", "--store", STORE)
+    assert owner(path + "/too") == owner(path + "/too/store") == (0, 0)
+
+    # no other file is given away
+    os.chmod(path, 0o700)
+    other = os.path.join(new_dir("other"), "store")
+    os.rename(store, other)
+    os.symlink(other, store)
+    os.chown(other, 0, 0)
+    journal("init", path, "--store", STORE, code=1)
+    os.unlink(store)
+    os.link(other, store)
+    journal("init", path, "--store", STORE)
+    assert owner(other) == (0, 0)
+
+
 def test_init_refuses(folder):
     base = new_dir("journal")
     assert "cannot create" in journal("init", base + "/no/such", "--store",
