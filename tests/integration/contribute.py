@@ -128,11 +128,12 @@ def head(user="u1", key=None, more=None):
     return {k: v for k, v in h.items() if v is not None}
 
 
-def request(data, user="u1", key=None):
-    """The bytes of a POST."""
-    lines = [f"POST {PATH} HTTP/1.1", "Host: localhost",
-             f"Content-Length: {len(data)}"]
-    lines += [f"{k}: {v}" for k, v in head(user, key).items()]
+def request(data, user="u1", key=None, more=None):
+    """The bytes of a POST; of its head alone if its length is not told."""
+    lines = [f"POST {PATH} HTTP/1.1", "Host: localhost"]
+    if "Transfer-Encoding" not in (more or {}):
+        lines.append(f"Content-Length: {len(data)}")
+    lines += [f"{k}: {v}" for k, v in head(user, key, more).items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + data
 
 
