@@ -6,6 +6,7 @@
 
 #include "ngx_scc_applier.h"
 #include "ngx_scc_backoff.h"
+#include "ngx_scc_clock.h"
 #include "ngx_scc_entries.h"
 #include "ngx_scc_reconcile.h"
 
@@ -36,6 +37,7 @@ static ngx_str_t  ngx_scc_applier_group = ngx_string("apply");
 struct ngx_scc_applier_s {
     ngx_scc_apply_t         apply;
     ngx_scc_reconcile_t    *reconcile;
+    ngx_scc_clock_t        *clock;          /* NULL: nobody to tell */
     ngx_scc_redis_pool_t   *queue;          /* NULL: there is none */
     ngx_str_t               consumer;
     ngx_event_t             timer;
@@ -122,6 +124,13 @@ ngx_scc_applier_create(ngx_cycle_t *cycle, ngx_scc_applier_conf_t *conf)
         return NULL;
     }
 
+    if (conf->pending != NULL) {
+        a->clock = ngx_scc_clock_create(cycle, &a->apply);
+        if (a->clock == NULL) {
+            return NULL;
+        }
+    }
+
     if (conf->queue->addr.sockaddr == NULL) {
         return a;
     }
@@ -164,6 +173,10 @@ void
 ngx_scc_applier_destroy(ngx_scc_applier_t *a)
 {
     ngx_scc_reconcile_destroy(a->reconcile);
+
+    if (a->clock != NULL) {
+        ngx_scc_clock_destroy(a->clock);
+    }
 
     if (a->summary.timer_set) {
         ngx_del_timer(&a->summary);

@@ -18,6 +18,7 @@ struct ngx_scc_reconcile_s {
     ngx_scc_apply_t       *apply;
     ngx_msec_t             interval;
     ngx_msec_t             began;           /* the last pass */
+    uint64_t               boot;            /* the same, since boot */
     ngx_event_t            timer;
     ngx_connection_t       dumb;
     ngx_uint_t             again;           /* another pass, soon */
@@ -34,6 +35,7 @@ struct ngx_scc_reconcile_s {
 
 static void ngx_scc_reconcile_timer(ngx_event_t *ev);
 static void ngx_scc_reconcile_step(ngx_scc_reconcile_t *r);
+static void ngx_scc_reconcile_passed(ngx_scc_reconcile_t *r);
 static void ngx_scc_reconcile_end(ngx_scc_reconcile_t *r, ngx_msec_t delay);
 static void ngx_scc_reconcile_ask(ngx_scc_reconcile_t *r);
 static void ngx_scc_reconcile_answer(void *data, ngx_scc_pg_status_t status,
@@ -126,12 +128,13 @@ ngx_scc_reconcile_timer(ngx_event_t *ev)
         }
 
         r->began = ngx_current_msec;
+        r->boot = ngx_scc_pending_boot();
         r->again = 0;
 
         ngx_scc_walk_list(&r->walk);
 
         if (ngx_scc_walk_next(&r->walk) != NGX_OK) {
-            ngx_scc_reconcile_end(r, r->interval);
+            ngx_scc_reconcile_passed(r);
             return;
         }
     }
@@ -145,8 +148,16 @@ ngx_scc_reconcile_timer(ngx_event_t *ev)
 static void
 ngx_scc_reconcile_step(ngx_scc_reconcile_t *r)
 {
+    ngx_int_t  rc;
+
     do {
-        if (ngx_scc_walk_read(&r->walk) == NGX_OK) {
+        rc = ngx_scc_walk_read(&r->walk);
+
+        if (rc == NGX_ERROR) {
+            r->walk.partial = 1;
+        }
+
+        if (rc == NGX_OK) {
 
             if (r->walk.n_items != 0) {
                 r->from = 0;
@@ -162,7 +173,33 @@ ngx_scc_reconcile_step(ngx_scc_reconcile_t *r)
 
     } while (ngx_scc_walk_next(&r->walk) == NGX_OK);
 
-    ngx_scc_reconcile_end(r, r->again ? NGX_SCC_RECONCILE_GAP : r->interval);
+    ngx_scc_reconcile_passed(r);
+}
+
+
+/*
+ * All of the journal is in the store.  A zone that is younger than what a
+ * pass leaves to the queue learns it from the next one, which comes soon.
+ */
+
+static void
+ngx_scc_reconcile_passed(ngx_scc_reconcile_t *r)
+{
+    ngx_msec_t          delay;
+    ngx_scc_pending_t  *pending;
+
+    pending = r->apply->pending;
+    delay = r->again ? NGX_SCC_RECONCILE_GAP : r->interval;
+
+    if (pending != NULL && !r->walk.partial) {
+        ngx_scc_pending_passed(pending, r->boot);
+
+        if (!ngx_scc_pending_sure(pending)) {
+            delay = NGX_SCC_RECONCILE_GAP;
+        }
+    }
+
+    ngx_scc_reconcile_end(r, delay);
 }
 
 

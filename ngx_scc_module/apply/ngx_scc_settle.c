@@ -6,6 +6,7 @@
 
 #include "ngx_scc_settle.h"
 #include "ngx_scc_backoff.h"
+#include "ngx_scc_clock.h"
 #include "scc_contribution.h"
 
 
@@ -164,6 +165,10 @@ ngx_scc_settle_soon(ngx_scc_settle_t *s, ngx_msec_t delay)
     s->apply->stat.retries++;
     s->tries++;
 
+    if (s->apply->pending != NULL) {
+        (void) ngx_atomic_fetch_add(&s->apply->pending->sh->stat.retries, 1);
+    }
+
     ngx_add_timer(&s->timer, delay);
 }
 
@@ -228,10 +233,11 @@ ngx_scc_settle_answer(void *data, ngx_scc_pg_status_t status,
 static void
 ngx_scc_settle_taken(ngx_scc_settle_t *s, ngx_scc_pg_result_t *result)
 {
-    ngx_str_t         text;
-    ngx_int_t         fresh, known;
-    ngx_uint_t        i, from, to, dead;
-    ngx_scc_item_t   *item;
+    ngx_str_t              text;
+    ngx_int_t              fresh, known;
+    ngx_uint_t             i, from, to, dead;
+    ngx_scc_item_t        *item;
+    ngx_scc_write_stat_t  *stat;
 
     from = s->ranges[s->n_ranges - 1].from;
     to = s->ranges[s->n_ranges - 1].to;
@@ -248,11 +254,15 @@ ngx_scc_settle_taken(ngx_scc_settle_t *s, ngx_scc_pg_result_t *result)
     }
 
     s->apply->stat.applied += ngx_max(fresh, 0);
-    s->apply->stat.duplicates += ngx_max(known, 0) - (s->n_dead - dead);
 
-    if (fresh > 0 && s->apply->pending != NULL) {
-        (void) ngx_atomic_fetch_add(&s->apply->pending->sh->stat.applied,
-                                    fresh);
+    known = ngx_max(known, 0) - (ngx_int_t) (s->n_dead - dead);
+    s->apply->stat.duplicates += known;
+
+    if (s->apply->pending != NULL) {
+        stat = &s->apply->pending->sh->stat;
+
+        (void) ngx_atomic_fetch_add(&stat->applied, ngx_max(fresh, 0));
+        (void) ngx_atomic_fetch_add(&stat->known, known);
     }
 
     for (i = from; i < to; i++) {
@@ -267,6 +277,7 @@ ngx_scc_settle_taken(ngx_scc_settle_t *s, ngx_scc_pg_result_t *result)
         if (s->apply->pending != NULL) {
             ngx_scc_pending_raise(s->apply->pending, item->record.event_id,
                                   NGX_SCC_PENDING_APPLIED);
+            ngx_scc_clock_check(s->apply, &item->record);
         }
     }
 }

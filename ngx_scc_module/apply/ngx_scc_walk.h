@@ -46,6 +46,8 @@ typedef struct {
     ngx_scc_item_t        *items;
     ngx_uint_t             n_items;
     unsigned               ended:1;         /* it is the unit's last one */
+    unsigned               partial:1;       /* of this pass something could
+                                               not be read */
 
     /* private */
     ngx_uint_t             items_size;

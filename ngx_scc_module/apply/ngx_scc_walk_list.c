@@ -80,6 +80,8 @@ ngx_scc_walk_list(ngx_scc_walk_t *w)
         }
     }
 
+    w->partial = !sound;
+
     if (!sound) {
         return;
     }

@@ -87,12 +87,46 @@ void scc_sha256(uint8_t out[32], scc_str_t bytes);
 
 /*
  * Hybrid logical clock: milliseconds << 16 | counter.  The next value after
- * "last" at wall clock "msec"; never goes back.  A wall clock more than a
- * day ahead of last (0: none yet) is not followed and *suspect is set; else
- * it is cleared.  Who keeps "last" calls this once an hour too: a day without
- * contributions is no jump of the clock.  Fits PostgreSQL's bigint.
+ * "last" at "msec", which scc_clock_read() has judged; never goes back.
+ * Fits PostgreSQL's bigint.
  */
-uint64_t scc_hlc_next(uint64_t last, uint64_t msec, bool *suspect);
+uint64_t scc_hlc_next(uint64_t last, uint64_t msec);
+
+
+/*
+ * What a host knows of the time, as milliseconds less those since its boot;
+ * 0: not known.  All zeros at first.
+ */
+
+typedef struct {
+    int64_t         wall;           /* its clock, when last believed */
+    int64_t         store;          /* the store's, when last asked */
+    int64_t         guess;          /* while its clock is not believed */
+} scc_clock_t;
+
+typedef enum {
+    SCC_DOUBT_NONE = 0,
+    SCC_DOUBT_STORE,                /* a minute ahead of the store's clock */
+    SCC_DOUBT_JUMP,                 /* ahead of all that is known */
+} scc_doubt_t;
+
+/*
+ * Sets *msec to the time by which an hlc is taken at clock "wall",
+ * milliseconds, "boot" since boot, with "last" the greatest hlc known (0:
+ * none).  A clock that is late is believed: the hlc goes on from last.  One
+ * that is ahead is not,
+ *
+ *   by a minute of the store's clock: that one is followed;
+ *   by a day of where it has to be since it was last believed, or, if it
+ *   never was or was itself behind "last", by a month of last: the time
+ *   since then is counted from there.  If the store's clock is no nearer,
+ *   by a year of last.
+ *
+ * A store's clock a day behind last is not asked.  While nothing is known
+ * everything is believed.
+ */
+scc_doubt_t scc_clock_read(scc_clock_t *c, uint64_t wall, uint64_t boot,
+    uint64_t last, uint64_t *msec);
 
 
 #endif /* _SCC_CONTRIBUTION_H_INCLUDED_ */

@@ -257,6 +257,15 @@ scc_rc_t scc_scan_begin(scc_scan_t *s, scc_str_t bytes);
 scc_rc_t scc_scan_next(scc_scan_t *s, scc_scan_batch_t *batch);
 
 /*
+ * The header alone of a batch of segment "s", true to its own crc, else
+ * DECLINED: *size is what the batch takes, in whole blocks.  Of a SEAL, n is
+ * 0 and the hlc are those of the whole segment.  records is not set.
+ */
+scc_rc_t scc_scan_peek(const scc_segment_t *s,
+    const uint8_t header[SCC_JOURNAL_BATCH], scc_scan_batch_t *batch,
+    size_t *size);
+
+/*
  * After CORRUPT, or after TORN where more is known to be acknowledged than
  * was found: the next valid batch beyond the damage, by its own header, salt
  * and payload crc (its chain cannot be checked), and single records where a

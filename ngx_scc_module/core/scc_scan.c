@@ -100,6 +100,34 @@ scc_scan_next(scc_scan_t *s, scc_scan_batch_t *batch)
 
 
 scc_rc_t
+scc_scan_peek(const scc_segment_t *s, const uint8_t header[SCC_JOURNAL_BATCH],
+    scc_scan_batch_t *batch, size_t *size)
+{
+    scc_scan_t         scan;
+    scc_scan_header_t  h;
+
+    memset(&scan, 0, sizeof(scc_scan_t));
+
+    scan.bytes.data = header;
+    scan.bytes.len = SCC_JOURNAL_BATCH;
+
+    scc_chain_begin(&scan.chain, s, 0);
+
+    if (!scc_scan_header(&scan, 0, &h)) {
+        return SCC_DECLINED;
+    }
+
+    scc_scan_set(batch, &h);
+
+    batch->records.data = NULL;
+    batch->records.len = 0;
+    *size = h.size;
+
+    return SCC_OK;
+}
+
+
+scc_rc_t
 scc_scan_salvage(scc_scan_t *s, scc_scan_batch_t *batch)
 {
     size_t             left, size;

@@ -110,8 +110,8 @@ ngx_scc_contribution_stored(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
 
 
 /*
- * "There is none" is said only when the store has answered: what it has not
- * been asked may well be there.
+ * "There is none" is said only when the store has answered, and has all that
+ * this host's journal had before the zone began to remember.
  */
 
 static ngx_int_t
@@ -146,6 +146,14 @@ ngx_scc_contribution_pending(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
                                      "and this host has not seen the "
                                      "contribution lately; try again after "
                                      "Retry-After seconds");
+    }
+
+    if (smcf->pending != NULL && !ngx_scc_pending_sure(smcf->pending)) {
+        return ngx_scc_problem_later(r, ctx, "the store does not know the "
+                                     "contribution, but it may wait in this "
+                                     "host's journal, which has not been "
+                                     "read since nginx started; try again "
+                                     "after Retry-After seconds");
     }
 
     return ngx_scc_problem(r, ctx, NGX_HTTP_NOT_FOUND,

@@ -5,6 +5,7 @@
 
 
 #include "ngx_scc_journal.h"
+#include "ngx_scc_last.h"
 #include "ngx_scc_pending.h"
 #include "ngx_scc_segment.h"
 
@@ -76,6 +77,7 @@ static ngx_int_t ngx_scc_journal_read_store(const ngx_str_t *dir,
     u_char *store);
 static void ngx_scc_journal_complain(ngx_scc_journal_t *journal,
     ngx_uint_t level, const char *text, ngx_str_t *dir);
+static void ngx_scc_journal_seed(ngx_scc_journal_t *journal);
 static uint64_t ngx_scc_journal_hlc(ngx_scc_journal_t *journal);
 static void ngx_scc_journal_begin(ngx_scc_journal_batch_t *b);
 static ngx_int_t ngx_scc_journal_post(ngx_scc_journal_t *journal);
@@ -140,6 +142,8 @@ ngx_scc_journal_create(ngx_cycle_t *cycle, ngx_scc_journal_conf_t *conf,
     }
 
     (void) ngx_scc_journal_look(journal);
+
+    ngx_scc_journal_seed(journal);
 
     return journal;
 }
@@ -307,29 +311,65 @@ ngx_scc_journal_complain(ngx_scc_journal_t *journal, ngx_uint_t level,
 }
 
 
+/*
+ * After a start of nginx, before anything is taken: no hlc below what this
+ * host has given out.  Workers that begin together each look.
+ */
+
+static void
+ngx_scc_journal_seed(ngx_scc_journal_t *journal)
+{
+    uint64_t                   hlc;
+    ngx_scc_pending_shared_t  *sh;
+
+    sh = journal->conf->pending->sh;
+
+    if (__atomic_load_n(&sh->seeded, __ATOMIC_ACQUIRE)) {
+        return;
+    }
+
+    hlc = ngx_scc_last_hlc(&journal->conf->dirs[0], journal->log);
+
+    ngx_scc_pending_hlc_seen(journal->conf->pending, hlc);
+
+    __atomic_store_n(&sh->seeded, 1, __ATOMIC_RELEASE);
+}
+
+
 static uint64_t
 ngx_scc_journal_hlc(ngx_scc_journal_t *journal)
 {
-    bool         suspect;
-    uint64_t     hlc;
-    ngx_time_t  *tp;
+    int64_t       off;
+    uint64_t      hlc;
+    ngx_time_t   *tp;
+    scc_doubt_t   doubt;
 
     tp = ngx_timeofday();
 
     hlc = ngx_scc_pending_hlc(journal->conf->pending,
                               (uint64_t) tp->sec * 1000 + tp->msec,
-                              &suspect);
+                              &doubt, &off);
 
-    if (suspect
-        && (journal->suspected == 0
-            || tp->sec - journal->suspected >= NGX_SCC_JOURNAL_QUIET))
+    if (doubt == SCC_DOUBT_NONE
+        || (journal->suspected != 0
+            && tp->sec - journal->suspected < NGX_SCC_JOURNAL_QUIET))
     {
-        journal->suspected = tp->sec;
+        return hlc;
+    }
 
+    journal->suspected = tp->sec;
+
+    if (doubt == SCC_DOUBT_STORE) {
         ngx_log_error(NGX_LOG_CRIT, journal->log, 0,
-                      "scc: the clock has jumped ahead by more than a day "
-                      "and is not followed; check the host's time, or "
-                      "restart nginx if it is right");
+                      "scc: the clock has jumped ahead, or the store's is "
+                      "late: they differ by %L seconds, the store's is "
+                      "followed; check the time of both hosts", off);
+
+    } else {
+        ngx_log_error(NGX_LOG_CRIT, journal->log, 0,
+                      "scc: the clock has jumped ahead by %L seconds and is "
+                      "not followed; check the host's time, or restart "
+                      "nginx if it is right", off);
     }
 
     return hlc;

@@ -16,14 +16,13 @@
 
 #define NGX_SCC_PENDING_WAYS  16
 
-#define NGX_SCC_PENDING_DAY   (24 * 60 * 60 * 1000)     /* ms */
-#define NGX_SCC_PENDING_END   (((uint64_t) 1 << 47) - 1)
+/* ms; what is younger a pass over the journal leaves to the queue */
+#define NGX_SCC_PENDING_YOUNG  3000
 
 
 static ngx_int_t ngx_scc_pending_init(ngx_shm_zone_t *zone, void *old);
 static uint64_t ngx_scc_pending_magic(void);
-static uint64_t ngx_scc_pending_time(ngx_scc_pending_t *pending,
-    uint64_t msec, bool *suspect);
+static void ngx_scc_pending_clock(scc_clock_t *to, scc_clock_t *from);
 static ngx_scc_pending_entry_t *ngx_scc_pending_bucket(
     ngx_scc_pending_shared_t *sh, const u_char *id);
 static ngx_scc_pending_entry_t *ngx_scc_pending_lookup(
@@ -139,6 +138,72 @@ ngx_scc_pending_drop(ngx_scc_pending_t *pending, const u_char *id)
 }
 
 
+/*
+ * Without the lock: an entry that changes meanwhile is counted by its old or
+ * its new state.
+ */
+
+void
+ngx_scc_pending_count(ngx_scc_pending_t *pending)
+{
+    uint64_t                  oldest, msec;
+    ngx_uint_t                i, n, count;
+    ngx_scc_pending_entry_t  *e;
+
+    e = pending->sh->entries;
+    n = pending->sh->buckets * NGX_SCC_PENDING_WAYS;
+    count = 0;
+    oldest = 0;
+
+    for (i = 0; i < n; i++) {
+
+        if (e[i].state >= NGX_SCC_PENDING_JOURNALED
+            && e[i].state < NGX_SCC_PENDING_DEAD)
+        {
+            count++;
+            msec = e[i].hlc >> 16;
+
+            if (oldest == 0 || msec < oldest) {
+                oldest = msec;
+            }
+        }
+    }
+
+    pending->sh->stat.oldest = (ngx_atomic_uint_t) oldest;
+    pending->sh->stat.pending = count;
+}
+
+
+void
+ngx_scc_pending_passed(ngx_scc_pending_t *pending, uint64_t boot)
+{
+    __atomic_store_n(&pending->sh->passed, boot, __ATOMIC_RELAXED);
+}
+
+
+ngx_uint_t
+ngx_scc_pending_sure(ngx_scc_pending_t *pending)
+{
+    uint64_t  lost, passed;
+
+    lost = __atomic_load_n(&pending->sh->lost, __ATOMIC_RELAXED);
+    passed = __atomic_load_n(&pending->sh->passed, __ATOMIC_RELAXED);
+
+    return passed > lost + NGX_SCC_PENDING_YOUNG;
+}
+
+
+uint64_t
+ngx_scc_pending_boot(void)
+{
+    struct timespec  now;
+
+    (void) clock_gettime(CLOCK_BOOTTIME, &now);
+
+    return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+
 uint32_t
 ngx_scc_pending_sender(const scc_str_t *contributor_id)
 {
@@ -147,26 +212,37 @@ ngx_scc_pending_sender(const scc_str_t *contributor_id)
 
 
 /*
- * Without the lock: a process may die holding it, but not half a word.  The
- * last hlc says nothing about the clock: nobody may have contributed since
- * yesterday.
+ * Without the lock: a process may die holding it, but not half a word.  Two
+ * who judge the clock at once come to the same.
  */
 
 uint64_t
 ngx_scc_pending_hlc(ngx_scc_pending_t *pending, uint64_t msec,
-    bool *suspect)
+    scc_doubt_t *doubt, int64_t *off)
 {
-    bool      end;
-    uint64_t  last, next;
-
-    msec = ngx_scc_pending_time(pending, ngx_min(msec, NGX_SCC_PENDING_END),
-                                suspect);
+    uint64_t     last, next, at;
+    scc_clock_t  clock, before;
 
     last = __atomic_load_n(&pending->sh->hlc, __ATOMIC_RELAXED);
 
+    ngx_scc_pending_clock(&clock, &pending->sh->clock);
+    before = clock;
+
+    *doubt = scc_clock_read(&clock, msec, ngx_scc_pending_boot(), last, &at);
+    *off = (int64_t) (msec - at) / 1000;
+
+    if (clock.wall != before.wall) {
+        __atomic_store_n(&pending->sh->clock.wall, clock.wall,
+                         __ATOMIC_RELAXED);
+    }
+
+    if (clock.guess != before.guess) {
+        __atomic_store_n(&pending->sh->clock.guess, clock.guess,
+                         __ATOMIC_RELAXED);
+    }
+
     do {
-        next = scc_hlc_next((last >> 16 < msec) ? (msec - 1) << 16 : last,
-                            msec, &end);
+        next = scc_hlc_next(last, at);
 
     } while (!__atomic_compare_exchange_n(&pending->sh->hlc, &last, next, 0,
                                           __ATOMIC_RELAXED,
@@ -191,6 +267,26 @@ ngx_scc_pending_hlc_seen(ngx_scc_pending_t *pending, uint64_t hlc)
             return;
         }
     }
+}
+
+
+void
+ngx_scc_pending_set_store(ngx_scc_pending_t *pending, uint64_t msec)
+{
+    __atomic_store_n(&pending->sh->clock.store,
+                     (int64_t) (msec - ngx_scc_pending_boot()),
+                     __ATOMIC_RELAXED);
+}
+
+
+uint64_t
+ngx_scc_pending_store(ngx_scc_pending_t *pending)
+{
+    int64_t  store;
+
+    store = __atomic_load_n(&pending->sh->clock.store, __ATOMIC_RELAXED);
+
+    return store ? (uint64_t) store + ngx_scc_pending_boot() : 0;
 }
 
 
@@ -244,6 +340,7 @@ ngx_scc_pending_init(ngx_shm_zone_t *zone, void *old)
         / (NGX_SCC_PENDING_WAYS * sizeof(ngx_scc_pending_entry_t));
 
     sh->magic = ngx_scc_pending_magic();
+    sh->lost = ngx_scc_pending_boot();
     sh->buckets = n;
 
     pending->shpool->data = sh;
@@ -263,33 +360,12 @@ ngx_scc_pending_magic(void)
 }
 
 
-/* The wall clock, or what it should be. */
-
-static uint64_t
-ngx_scc_pending_time(ngx_scc_pending_t *pending, uint64_t msec,
-    bool *suspect)
+static void
+ngx_scc_pending_clock(scc_clock_t *to, scc_clock_t *from)
 {
-    int64_t          boot, clock;
-    struct timespec  now;
-
-    *suspect = false;
-
-    (void) clock_gettime(CLOCK_BOOTTIME, &now);
-
-    boot = (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    clock = __atomic_load_n(&pending->sh->clock, __ATOMIC_RELAXED);
-
-    if (clock != 0
-        && (int64_t) msec - boot > clock + NGX_SCC_PENDING_DAY)
-    {
-        *suspect = true;
-        return (uint64_t) (boot + clock);
-    }
-
-    __atomic_store_n(&pending->sh->clock, (int64_t) msec - boot,
-                     __ATOMIC_RELAXED);
-
-    return msec;
+    to->wall = __atomic_load_n(&from->wall, __ATOMIC_RELAXED);
+    to->store = __atomic_load_n(&from->store, __ATOMIC_RELAXED);
+    to->guess = __atomic_load_n(&from->guess, __ATOMIC_RELAXED);
 }
 
 
@@ -360,6 +436,9 @@ ngx_scc_pending_room(ngx_scc_pending_shared_t *sh, const u_char *id)
 
     if (!best_known) {
         (void) ngx_atomic_fetch_add(&sh->stat.forgotten, 1);
+
+        __atomic_store_n(&sh->lost, ngx_scc_pending_boot(),
+                         __ATOMIC_RELAXED);
     }
 
     return best;

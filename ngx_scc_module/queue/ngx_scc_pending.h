@@ -74,18 +74,32 @@ typedef struct {
     ngx_atomic_t             left;      /* client gone before the answer */
     ngx_atomic_t             queued;    /* XADD answered */
     ngx_atomic_t             unqueued;  /* left to the reconcile pass */
-    ngx_atomic_t             applied;   /* the helper's */
+    ngx_atomic_t             applied;   /* this host's helper's, also of
+                                           other hosts' */
+    ngx_atomic_t             known;     /* of these: in the ledger already */
     ngx_atomic_t             dead;
+    ngx_atomic_t             retries;   /* statements that had to wait */
+    ngx_atomic_t             future;    /* applied, and dated a day after
+                                           the store's clock */
     ngx_atomic_t             forgotten; /* entries pushed out unapplied */
     ngx_scc_journal_stat_t   journal;
+
+    /* gauges of what is known here, counted every second */
+    ngx_atomic_t             pending;   /* durable, neither applied nor dead */
+    ngx_atomic_t             oldest;    /* of these, hlc >> 16; 0: none */
 } ngx_scc_write_stat_t;
 
 
 typedef struct {
     uint64_t                 magic;     /* layout and its sizes */
-    uint64_t                 hlc;       /* the last given out here */
-    int64_t                  clock;     /* wall clock less time since boot,
-                                           milliseconds; 0: none yet */
+    uint64_t                 hlc;       /* the last given out or seen */
+    scc_clock_t              clock;     /* each number by itself */
+    ngx_uint_t               seeded;    /* hlc: the journal was read */
+    uint64_t                 lost;      /* milliseconds since boot when last
+                                           something was forgotten, or the
+                                           zone made */
+    uint64_t                 passed;    /* when the last pass over all of
+                                           the journal began */
     ngx_scc_write_stat_t     stat;
     ngx_uint_t               buckets;
     ngx_scc_pending_entry_t  entries[1];
@@ -118,18 +132,37 @@ void ngx_scc_pending_raise(ngx_scc_pending_t *pending, const u_char *id,
 /* Forgets what never became durable. */
 void ngx_scc_pending_drop(ngx_scc_pending_t *pending, const u_char *id);
 
+/* Counts what waits, and how old it is. */
+void ngx_scc_pending_count(ngx_scc_pending_t *pending);
+
+/*
+ * All that was in the journal at "boot" (ngx_scc_pending_boot()) is in the
+ * store.  And: is what is neither here nor there in no journal of this host?
+ */
+void ngx_scc_pending_passed(ngx_scc_pending_t *pending, uint64_t boot);
+ngx_uint_t ngx_scc_pending_sure(ngx_scc_pending_t *pending);
+
+/* Milliseconds since boot. */
+uint64_t ngx_scc_pending_boot(void);
+
 /* The number that stands for a contributor in an entry. */
 uint32_t ngx_scc_pending_sender(const scc_str_t *contributor_id);
 
 /*
- * The next hlc of this host (core/scc_contribution.h) at wall clock "msec".
- * A wall clock that has gone a day more than the time since boot has is not
- * followed: *suspect.  And: no later hlc is below "hlc", which was seen in a
- * journal or the ledger.
+ * The next hlc of this host at wall clock "msec" (scc_clock_read(); "off":
+ * by how many seconds it was doubted).  And: no later hlc is below "hlc",
+ * which was seen in a journal or the ledger.
  */
 uint64_t ngx_scc_pending_hlc(ngx_scc_pending_t *pending, uint64_t msec,
-    bool *suspect);
+    scc_doubt_t *doubt, int64_t *off);
 void ngx_scc_pending_hlc_seen(ngx_scc_pending_t *pending, uint64_t hlc);
+
+/*
+ * The store's clock, milliseconds, as it said a moment ago, and what it is
+ * now by that; 0: not known.
+ */
+void ngx_scc_pending_set_store(ngx_scc_pending_t *pending, uint64_t msec);
+uint64_t ngx_scc_pending_store(ngx_scc_pending_t *pending);
 
 
 #endif /* _NGX_SCC_PENDING_H_INCLUDED_ */

@@ -69,6 +69,20 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_bury = {
 };
 
 
+/* The ledger is only added to: what is newest is in its last pages. */
+
+const ngx_scc_pg_stmt_t  ngx_scc_store_clock = {
+    "scc_clock_1",
+    "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
+    " coalesce((SELECT max(c.hlc) FROM scc.contribution c"
+        " WHERE c.ctid >= (SELECT format('(%s,0)', greatest(0,"
+            " pg_relation_size('scc.contribution')"
+            " / current_setting('block_size')::bigint - 16))::tid)), 0)"
+    " FROM scc.identity i WHERE i.store_uuid = $1::uuid",
+    1
+};
+
+
 ngx_int_t
 ngx_scc_store_contribute_params(scc_buf_t *b, const ngx_scc_item_t *items,
     ngx_uint_t n, const u_char *store, ngx_str_t *values)

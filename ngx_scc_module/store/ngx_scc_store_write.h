@@ -53,6 +53,14 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_bury;
 
 
 /*
+ * CLOCK: one row: 0 the store's clock, milliseconds, 1 the greatest hlc of
+ * what the ledger took last, 0 if it is empty.  Parameter: the store's UUID;
+ * no row: it is another store.
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_clock;
+
+
+/*
  * Parameters; they live in the buffer, which is emptied first.  Items that
  * do not wait are left out: positions count the others.  NGX_ERROR: no
  * memory.

@@ -10,7 +10,8 @@ import pytest
 import sccj
 from contribute import (JSON, PATH, Applier, Writer, accepted, apply, body,
                         durability, head, large_body, new_body,
-                        post_together, problem, queue_redis, store_uuid)
+                        post_together, problem, queue_redis, request,
+                        store_uuid)
 from servers import Nginx, Postgres, free_port, run, sccctl, wait_until
 
 
@@ -775,8 +776,59 @@ def test_journaled_without_a_queue(pg):
         assert nginx.state(ident) == "journaled"
 
 
-def test_no_such_contribution(one):
-    problem(one.get(f"{PATH}/{uuid.uuid4()}"), 404)
+def test_no_such_contribution(pg, queue):
+    """Said once the journal, as it was when nginx started, is in the
+    store."""
+    with Writer(pg, queue=queue, helper=True) as nginx:
+        wait_until(lambda: nginx.state(uuid.uuid4()) == 404, 10, "a 404")
+        problem(nginx.get(f"{PATH}/{uuid.uuid4()}"), 404)
+
+
+def test_not_read_yet(pg, queue):
+    """It is in the journal, nginx was started again, and the store does not
+    have it: that is not "there is none"."""
+    with Writer(pg) as nginx:
+        ident = accepted(nginx.post())["id"]
+    db = pg.connect()
+    db.cursor().execute("SELECT scc.write_lock()")
+    with Writer(pg, queue=queue, dirs=nginx.dirs, helper=True) as nginx:
+        a = nginx.get(f"{PATH}/{ident}")
+        problem(a, 503)
+        assert a.headers["retry-after"] == "2"
+        problem(nginx.get(f"{PATH}/{uuid.uuid4()}"), 503)
+        db.close()                      # until now nothing was applied
+
+        def state():
+            s = nginx.state(ident)
+            assert s in (503, "applied")
+            return s
+        wait_until(lambda: state() == "applied", 10, "the applier")
+        wait_until(lambda: nginx.state(uuid.uuid4()) == 404, 10, "a 404")
+
+
+def example(name):
+    """A location of nginx.conf.example, as it is written there."""
+    path = os.path.join(os.path.dirname(__file__), "..", "..",
+                        "nginx.conf.example")
+    with open(path, encoding="utf-8") as f:
+        text = "".join(line[1:] for line in f)
+    begin = text.index(f"location {name} {{")
+    return text[begin:text.index("\n        }", begin)] + "\n}\n"
+
+
+def test_nginx_cuts_it_off(pg):
+    """Above client_max_body_size, in chunks, and not at once."""
+    with Writer(pg, server=example("@too_large"), location="""
+                client_max_body_size 16k; error_page 413 @too_large;
+                """) as nginx:
+        c = nginx.client()
+        c.connect()
+        c.sock.sendall(request(b"", more={"Transfer-Encoding": "chunked"}))
+        for _ in range(5):
+            c.sock.sendall(b"1000\r\n" + b" " * 4096 + b"\r\n")
+            time.sleep(0.05)
+        problem(c.read(PATH), 413)
+        c.close()
 
 
 @pytest.mark.parametrize("text", [

@@ -256,9 +256,15 @@ def test_group_commit(pg, faults, figure):
 DAYS = 3 * 86400 * 1000
 
 
+def alone(pg, faults):
+    """Its store is away, and tells it no time."""
+    return Writer("host=/nonexistent dbname=scc", env=faults.env,
+                  dirs=[journal_dir(store_uuid(pg))])
+
+
 def test_clock_after_days_without_a_contribution(pg, faults):
     """Nobody contributed for three days: the clock is right all the same."""
-    with Writer(pg, env=faults.env) as nginx:
+    with alone(pg, faults) as nginx:
         first = int(accepted(nginx.post())["hlc"])
         for name in "boot", "wall":
             faults.on(name)
@@ -270,7 +276,7 @@ def test_clock_after_days_without_a_contribution(pg, faults):
 
 def test_clock_jumps_ahead(pg, faults):
     """It is not followed, time goes on, and it is taken back."""
-    with Writer(pg, env=faults.env) as nginx:
+    with alone(pg, faults) as nginx:
         before = int(accepted(nginx.post())["hlc"])
         faults.on("wall")
         hlcs = [before]
@@ -286,12 +292,29 @@ def test_clock_jumps_ahead(pg, faults):
 
 def test_clock_goes_back(pg, faults):
     faults.on("wall")
-    with Writer(pg, env=faults.env) as nginx:
+    with alone(pg, faults) as nginx:
         first = int(accepted(nginx.post())["hlc"])
         faults.off("wall")
         hlcs = [int(accepted(nginx.post())["hlc"]) for _ in range(10)]
         assert [first, *hlcs] == sorted({first, *hlcs})
         assert hlcs[-1] - first < 1 << 16
+
+
+@pytest.mark.parametrize("end", ["sealed", "killed"])
+def test_clock_of_the_journal(pg, faults, end):
+    """Started again with a clock that is late, nginx goes on from what its
+    journal has, whatever has become of its segments."""
+    faults.on("wall")
+    with alone(pg, faults) as nginx:
+        first = [int(accepted(nginx.post())["hlc"]) for _ in range(3)]
+        if end == "killed":
+            nginx.kill()
+    faults.off("wall")
+    with Writer("host=/nonexistent dbname=scc", env=faults.env,
+                dirs=nginx.dirs) as nginx:
+        again = [int(accepted(nginx.post())["hlc"]) for _ in range(3)]
+        assert [*first, *again] == sorted({*first, *again})
+        assert again[-1] - first[-1] < 1 << 16
 
 
 # -- disks -------------------------------------------------------------------

@@ -10,6 +10,71 @@
 #define TEST_SECTOR  512
 
 
+/* Headers alone, one after the other. */
+
+static void
+test_peek(void **state)
+{
+    size_t             at, size;
+    uint8_t            header[SCC_JOURNAL_BATCH];
+    uint32_t           chain;
+    unsigned           i, n;
+    uint64_t           last;
+    test_image_t       im;
+    scc_segment_t      s;
+    scc_scan_batch_t   batch;
+
+    (void) state;
+
+    test_typical(&im);
+    test_seal(&im);
+    assert_int_equal(scc_segment_read(im.bytes.start, &s, &chain), SCC_OK);
+
+    at = SCC_JOURNAL_BLOCK;
+    n = 0;
+    last = 0;
+
+    for (i = 0; i < im.n_batches; i++) {
+        assert_int_equal(at, im.at[i]);
+        memcpy(header, im.bytes.start + at, sizeof(header));
+
+        assert_int_equal(scc_scan_peek(&s, header, &batch, &size), SCC_OK);
+        assert_int_equal(batch.number, i);
+        assert_true(batch.n != 0 && batch.first_hlc <= batch.last_hlc);
+        assert_null(batch.records.data);
+
+        last = batch.last_hlc > last ? batch.last_hlc : last;
+        n += batch.n;
+        at += size;
+    }
+
+    assert_int_equal(n, im.n);
+
+    /* the seal, which is the last block */
+
+    assert_int_equal(at, im.bytes.used - SCC_JOURNAL_BLOCK);
+    memcpy(header, im.bytes.start + at, sizeof(header));
+    assert_int_equal(scc_scan_peek(&s, header, &batch, &size), SCC_OK);
+    assert_int_equal(batch.n, 0);
+    assert_int_equal(batch.last_hlc, last);
+    assert_int_equal(size, SCC_JOURNAL_BLOCK);
+
+    /* not of this segment, and with any bit wrong */
+
+    for (i = 0; i < 8 * sizeof(header); i++) {
+        header[i / 8] ^= (uint8_t) (1 << i % 8);
+        assert_int_equal(scc_scan_peek(&s, header, &batch, &size),
+                         SCC_DECLINED);
+        header[i / 8] ^= (uint8_t) (1 << i % 8);
+    }
+
+    s.segment[0] ^= 1;
+    assert_int_equal(scc_scan_peek(&s, header, &batch, &size), SCC_DECLINED);
+
+    scc_buf_free(&im.bytes);
+}
+
+
 static void
 test_ends(void **state)
 {
@@ -413,6 +478,7 @@ int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_peek),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_no_segment),
         cmocka_unit_test(test_torn_everywhere),
