@@ -113,7 +113,7 @@ ngx_scc_add_variables(ngx_conf_t *cf)
         var->data = v->data;
     }
 
-    return NGX_OK;
+    return ngx_scc_add_write_variables(cf);
 }
 
 
