@@ -144,24 +144,52 @@ def test_packages_are_left_alone_when_there(tmp_path):
 # -- configure ---------------------------------------------------------------
 
 
-def configure(tmp_path, name, hide=None, threads=True, **env):
+# configure asks the compiler a hundred questions, in every tree the same: an
+# answer that was once given is given again.  And a machine without a package:
+# its header cannot be included.
+
+CC = """#!/bin/sh
+for arg; do
+    case $arg in
+    *.c) source=$arg ;;
+    esac
+done
+
+case $source in
+*/autotest.c) ;;
+*) exec gcc "$@" ;;
+esac
+
+if [ -n "$HIDE" ] && grep -q "$HIDE" "$source"; then
+    exit 1
+fi
+
+program=${source%.c}
+known=$KNOWN/$({ echo "$@" | sed "s|$PWD||g"; cat "$source"; } | sha1sum \\
+    | cut -d ' ' -f 1)
+
+if [ -e "$known" ]; then
+    cp "$known" "$program"
+    exit
+fi
+
+gcc "$@" || exit
+cp "$program" "$known.$$" && mv "$known.$$" "$known"
+"""
+
+
+def configure(tmp_path, name, hide="", threads=True, **env):
     """Debian's tree, configured with the module; (exit status, output)."""
     tree = tmp_path / name
     shutil.copytree(need(NGINX_DEV, "run make deps"), tree, symlinks=False)
-    cc = "gcc"
-
-    if hide:
-        # a machine without a package: its header cannot be included
-        cc = str(tmp_path / f"{name}-cc")
-        with open(cc, "w") as f:
-            f.write("#!/bin/sh\n"
-                    "for a; do case $a in\n"
-                    f"*.c) grep -q '{hide}' \"$a\" && exit 1 ;;\n"
-                    "esac; done\nexec gcc \"$@\"\n")
-        os.chmod(cc, 0o755)
+    known = tmp_path / "known"
+    known.mkdir(exist_ok=True)
+    cc = tmp_path / f"{name}-cc"
+    cc.write_text(CC)
+    cc.chmod(0o755)
 
     e = {k: v for k, v in os.environ.items() if not k.startswith("SCC_")}
-    e.update(env)
+    e.update(env, HIDE=hide, KNOWN=str(known))
     p = run(["./configure", "--with-compat",
              *(["--with-threads"] if threads else []),
              f"--with-cc={cc}", "--with-cc-opt=-O0 -fPIC",
@@ -191,7 +219,7 @@ def test_missing_packages_are_named(tmp_path):
         assert status == 1, f"{name}: {output[-2000:]}"
         assert word in error, f"{name}: {output[-2000:]}"
         if word.endswith("-dev"):
-            assert set(re.findall(r"lib\w+-dev", error)) == {word}
+            assert set(re.findall(r"\w*lib\w+-dev", error)) == {word}
 
 
 def archive():
@@ -219,10 +247,12 @@ def test_hiredis_of_ones_choice(tmp_path):
 
 
 # -- other compilers, other trees --------------------------------------------
-
+#
+# -O0: what is built is not used; -Wno-cpp: glibc would like it optimized
 
 def test_clang_has_no_warning(tmp_path):
-    p = make("-j2", "all", "CC=clang", "CFLAGS=-O1", f"BUILD={tmp_path}")
+    p = make("-j2", "all", "CC=clang", "CFLAGS=-O0 -Wno-cpp",
+             f"BUILD={tmp_path}")
     assert not re.search(r"\bwarning:", p.stdout), p.stdout
     assert exported(str(tmp_path / "nginx-debian/ngx_scc_module.so")) == FOUR
 
@@ -237,7 +267,8 @@ def test_source_tree_of_ones_own(tmp_path):
     before = sorted(str(p) for p in tree.rglob("*"))
 
     build = tmp_path / "build"
-    p = make("module", f"NGINX_SRC={tree}", f"BUILD={build}", "CFLAGS=-O1")
+    p = make("module", f"NGINX_SRC={tree}", f"BUILD={build}",
+             "CFLAGS=-O0 -Wno-cpp")
     assert not re.search(r"\bwarning:", p.stdout), p.stdout
     assert sorted(str(p) for p in tree.rglob("*")) == before
 
