@@ -66,8 +66,8 @@ TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 
 .PHONY: all module core ctl deps deps-test run up down test test-unit \
 	test-asan test-fuzz test-programs test-servers test-integration \
-	test-faults test-rebuild faults \
-	asan-nginx lint fuzz bench bench-write \
+	test-faults test-rebuild test-clients faults \
+	asan-nginx lint fuzz bench bench-write bench-tiles \
 	install clean help FORCE
 .DELETE_ON_ERROR:
 
@@ -292,6 +292,15 @@ test-rebuild:	## 100,000 contributions, PostgreSQL lost, rebuilt from journals
 test-faults:	## the quick half of the fault tests, on what is built
 	cd tests && $(TEST_ENV) $(PYTHON) -m pytest --quick faults
 
+test-clients:	## tiles in MapLibre GL and @mapbox/vector-tile, from npm
+	@mkdir -p $(B)/clients
+	@cp tests/clients/package.json $(B)/clients/
+	@if command -v npm > /dev/null; then cd $(B)/clients && \
+	npm install --silent --no-audit --no-fund --ignore-scripts || \
+	echo "npm cannot bring the clients; is its registry reachable?" >&2; \
+	else echo "npm is not installed: apt-get install npm" >&2; fi
+	cd tests && $(TEST_ENV) $(PYTHON) -m pytest -rs clients
+
 faults: deps-test	## all faults under load: killed, cut, full, poisoned
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) -m pytest faults
@@ -326,6 +335,10 @@ bench: deps-test	## measure, print ratios; WRITE=1 keeps them
 bench-write: deps-test	## acknowledged writes beside PostgreSQL's own
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_write.py
+
+bench-tiles: deps-test	## hot vector tiles beside static files of the same bytes
+	@+$(MAKE) --no-print-directory all
+	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_tiles.py
 
 lint:	## style, clang-format, clang-tidy, cppcheck, shellcheck, python
 	@+$(MAKE) --no-print-directory deps-test
