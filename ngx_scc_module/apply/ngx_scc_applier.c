@@ -8,6 +8,7 @@
 #include "ngx_scc_backoff.h"
 #include "ngx_scc_clock.h"
 #include "ngx_scc_entries.h"
+#include "ngx_scc_numbers.h"
 #include "ngx_scc_reconcile.h"
 
 
@@ -38,6 +39,7 @@ struct ngx_scc_applier_s {
     ngx_scc_apply_t         apply;
     ngx_scc_reconcile_t    *reconcile;
     ngx_scc_clock_t        *clock;          /* NULL: nobody to tell */
+    ngx_scc_numbers_t      *numbers;
     ngx_scc_redis_pool_t   *queue;          /* NULL: there is none */
     ngx_str_t               consumer;
     ngx_event_t             timer;
@@ -131,6 +133,11 @@ ngx_scc_applier_create(ngx_cycle_t *cycle, ngx_scc_applier_conf_t *conf)
         }
     }
 
+    a->numbers = ngx_scc_numbers_create(cycle, &a->apply);
+    if (a->numbers == NULL) {
+        return NULL;
+    }
+
     if (conf->queue->addr.sockaddr == NULL) {
         return a;
     }
@@ -173,6 +180,7 @@ void
 ngx_scc_applier_destroy(ngx_scc_applier_t *a)
 {
     ngx_scc_reconcile_destroy(a->reconcile);
+    ngx_scc_numbers_destroy(a->numbers);
 
     if (a->clock != NULL) {
         ngx_scc_clock_destroy(a->clock);

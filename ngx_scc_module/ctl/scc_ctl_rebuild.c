@@ -13,6 +13,7 @@
 #include "scc_contribution.h"
 #include "scc_ctl_dead.h"
 #include "scc_ctl_merge.h"
+#include "scc_ctl_numbers.h"
 #include "scc_ctl_progress.h"
 #include "scc_ctl_store.h"
 
@@ -42,6 +43,7 @@ static int scc_ctl_rebuild_store(scc_ctl_rebuild_t *rb,
 static int scc_ctl_rebuild_owner(const scc_ctl_rebuild_t *rb,
     const uint8_t store[16]);
 static int scc_ctl_rebuild_empty(scc_ctl_rebuild_t *rb);
+static int scc_ctl_rebuild_numbers(scc_ctl_rebuild_t *rb);
 static int scc_ctl_rebuild_pass(scc_ctl_rebuild_t *rb, bool erasures);
 static int scc_ctl_rebuild_record(scc_ctl_rebuild_t *rb,
     const scc_ctl_source_t *source);
@@ -118,12 +120,15 @@ static const char *const  scc_ctl_rebuild_places[] = {
     " FROM scc.comment ORDER BY event_id",
     "SELECT event_id, place_id, reason, detail, contributor_id, hlc"
     " FROM scc.report ORDER BY event_id",
+    "SELECT number, id FROM scc.number WHERE kind = 'place' ORDER BY number",
     NULL
 };
 
 static const char *const  scc_ctl_rebuild_roster[] = {
-    "SELECT id, display_name, hlc, order_no, erased_hlc"
-    " FROM scc.contributor ORDER BY id",
+    "SELECT c.id, c.display_name, c.hlc, n.number, c.erased_hlc"
+    " FROM scc.contributor c"
+    " LEFT JOIN scc.number n ON n.kind = 'contributor' AND n.id = c.id"
+    " ORDER BY c.id",
     NULL
 };
 
@@ -169,6 +174,10 @@ scc_ctl_rebuild(const scc_ctl_args_t *args)
                       "that have a copy, or take what is whole with "
                       "--salvage");
         rc = -1;
+    }
+
+    if (rc == 0) {
+        rc = scc_ctl_rebuild_numbers(&rb);
     }
 
     if (rc == 0) {
@@ -331,6 +340,46 @@ scc_ctl_rebuild_empty(scc_ctl_rebuild_t *rb)
     }
 
     PQclear(res);
+
+    return rc;
+}
+
+
+/* What was given once is not given to somebody else. */
+
+static int
+scc_ctl_rebuild_numbers(scc_ctl_rebuild_t *rb)
+{
+    int                rc;
+    size_t             i;
+    const uint8_t     *store;
+    scc_ctl_numbers_t  ns;
+
+    memset(&ns, 0, sizeof(scc_ctl_numbers_t));
+
+    store = rb->apply != NULL ? scc_ctl_apply_store(rb->apply) : NULL;
+    rc = 0;
+
+    for (i = 0; i < rb->journal.n_journals && rc == 0; i++) {
+        rc = scc_ctl_numbers_read(&ns, rb->journal.journals[i], store);
+    }
+
+    scc_ctl_numbers_sort(&ns);
+
+    if (rc == 0 && rb->apply != NULL) {
+        rc = scc_ctl_numbers_restore(&ns, rb->apply);
+    }
+
+    if (rc == 0) {
+        printf("numbers of contributors %llu, of places %llu, doubtful %llu, "
+               "unreadable %llu\n",
+               (unsigned long long) ns.counts[SCC_NUMBER_CONTRIBUTOR],
+               (unsigned long long) ns.counts[SCC_NUMBER_PLACE],
+               (unsigned long long) ns.doubtful,
+               (unsigned long long) ns.unreadable);
+    }
+
+    scc_ctl_numbers_free(&ns);
 
     return rc;
 }

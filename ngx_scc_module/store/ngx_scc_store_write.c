@@ -83,6 +83,24 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_clock = {
 };
 
 
+const ngx_scc_pg_stmt_t  ngx_scc_store_numbers = {
+    "scc_numbers_1",
+    "SELECT n.kind, n.number, n.id FROM scc.identity s"
+    " LEFT JOIN LATERAL scc.numbers_due($1::int) n ON true"
+    " WHERE s.store_uuid = $2::uuid ORDER BY n.kind, n.number",
+    NGX_SCC_STORE_NUMBERS_PARAMS
+};
+
+
+const ngx_scc_pg_stmt_t  ngx_scc_store_numbers_kept = {
+    "scc_numbers_kept_1",
+    "SELECT scc.numbers_kept('{contributor,place}',"
+    " ARRAY[$1::bigint, $2::bigint])"
+    " FROM scc.identity s WHERE s.store_uuid = $3::uuid",
+    NGX_SCC_STORE_NUMBERS_KEPT_PARAMS
+};
+
+
 ngx_int_t
 ngx_scc_store_contribute_params(scc_buf_t *b, const ngx_scc_item_t *items,
     ngx_uint_t n, const u_char *store, ngx_str_t *values)

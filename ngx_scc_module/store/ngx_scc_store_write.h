@@ -51,6 +51,19 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_missing;
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_bury;
 #define NGX_SCC_STORE_BURY_PARAMS  6
 
+/*
+ * NUMBERS: $1 most of a kind, $2 the store.  Rows of 0 kind, 1 number, 2 id,
+ * each kind's in order, of those that no journal has; one row of NULL if
+ * there are none.
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_numbers;
+#define NGX_SCC_STORE_NUMBERS_PARAMS  2
+
+/* NUMBERS_KEPT: a journal has them up to $1 (contributors), $2 (places); 0:
+   nothing new.  $3 the store. */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_numbers_kept;
+#define NGX_SCC_STORE_NUMBERS_KEPT_PARAMS  3
+
 
 /*
  * CLOCK: one row: 0 the store's clock, milliseconds, 1 the greatest hlc of

@@ -1,18 +1,21 @@
 """sccctl rebuild: the store again, from journals alone."""
 
 import hashlib
+import json
 import os
 import re
+import signal
 import threading
+import time
 import uuid
 
 import pytest
 
 import journals
 import sccj
-from contribute import (PATH, Writer, apply, body, head, journal_dir,
+from contribute import (PATH, Writer, body, head, journal_dir, queue_redis,
                         store_uuid)
-from servers import Postgres, new_dir, sccctl
+from servers import Postgres, new_dir, sccctl, wait_until
 
 # Left out: applied_at, created_at, updated_at (when a row was written) and
 # rev (how many writes it took, which batches decide).
@@ -37,9 +40,12 @@ PLACES = [
     "SELECT event_id, place_id, building_id, comment, contributor_id, hlc "
     "FROM scc.comment ORDER BY event_id",
     "SELECT event_id, place_id, reason, detail, contributor_id, hlc "
-    "FROM scc.report ORDER BY event_id"]
-ROSTER = ["SELECT id, display_name, hlc, order_no, erased_hlc "
-          "FROM scc.contributor ORDER BY id"]
+    "FROM scc.report ORDER BY event_id",
+    "SELECT number, id FROM scc.number WHERE kind = 'place' "
+    "ORDER BY number"]
+ROSTER = ["SELECT c.id, c.display_name, c.hlc, n.number, c.erased_hlc "
+          "FROM scc.contributor c LEFT JOIN scc.number n "
+          "ON n.kind = 'contributor' AND n.id = c.id ORDER BY c.id"]
 
 
 def export(pg, queries):
@@ -78,7 +84,7 @@ def fresh_like(pg, store, epoch=2):
     sccctl("init", "--store", store, "--epoch", epoch, pg=pg)
 
 
-def contribute(nginx, n):
+def contribute(nginx, n, progress=None):
     """n contributions of every kind, on four connections."""
     lock, ids, faults = threading.Lock(), [], []
 
@@ -90,14 +96,10 @@ def contribute(nginx, n):
             return None
         return a.json()["id"]
 
-    with nginx.client() as c:               # who is first is first again
-        for i in range(20):
-            ids.append(send(c, body(f"first-{i}"), f"u{i}"))
-
     def run(k):
         with nginx.client() as c:
-            for i in range(k, n - 24, 4):
-                user, place = f"u{i % 20}", f"p{i % 97}"
+            for i in range(k, n - 4, 4):
+                user, place = f"u{i * 7 % 211}", f"p{i * 31 % 997}"
                 data = body(place, stairInfo=["NONE", "ONE"][i % 2],
                             **({"stairHeightLevel": "THUMB"} if i % 2
                                else {}))
@@ -114,6 +116,8 @@ def contribute(nginx, n):
                 got = send(c, data, user, f"k{i}" if kind == 1 else None)
                 with lock:
                     ids.append(got)
+                if progress and k == 0:
+                    progress(i)
 
     threads = [threading.Thread(target=run, args=(k,)) for k in range(4)]
     for t in threads:
@@ -129,32 +133,26 @@ def contribute(nginx, n):
     return n
 
 
-def drain(pg, folder):
-    """Applies a journal as an applier would: in batches, by time."""
-    records = sorted(
-        ((r, uuid.UUID(bytes=s.id) if isinstance(s.id, bytes) else s.id)
-         for s in map(sccj.Segment, sccj.segments(folder))
-         for r in s.records), key=lambda x: (x[0].hlc, x[0].event_id.bytes))
-    db = pg.connect(user="scc_app")
-    for i in range(0, len(records), 37):
-        part = records[i:i + 37]
-        with db, db.cursor() as cur:
-            cur.execute(
-                "SELECT events_new FROM scc.contribute(%s::uuid[], "
-                "%s::bigint[], %s::text[], %s::text[], %s::text[], "
-                "%s::text[], ARRAY(SELECT 'epoch'::timestamptz + t * "
-                "interval '1 microsecond' FROM unnest(%s::bigint[]) t), "
-                "%s::uuid[], %s::text[])",
-                ([str(r.event_id) for r, _ in part],
-                 [r.hlc for r, _ in part], [r.kind for r, _ in part],
-                 [r.contributor for r, _ in part],
-                 [r.name or None for r, _ in part],
-                 [r.key or None for r, _ in part],
-                 [r.received // 1000 for r, _ in part],
-                 [str(s) for _, s in part],
-                 [r.body.decode() for r, _ in part]))
-    db.close()
-    return len(records)
+def whole(pg, events):
+    """The store has them all."""
+    wait_until(lambda: pg.query("SELECT count(*) FROM scc.contribution")
+               == [(events,)], 60 + events // 500, "all to be applied", 0.1)
+
+
+def kept(pg):
+    """The journal has all numbers."""
+    wait_until(lambda: pg.query("SELECT count(*) FROM scc.counter WHERE kept"
+                                " = value AND value > 0") == [(2,)], 60,
+               "the numbers to be kept")
+
+
+def by_time(pg):
+    """The numbers as they would be by the events' clocks."""
+    return export(pg, [
+        "SELECT row_number() OVER (ORDER BY f.hlc, f.event_id), f.target "
+        "FROM (SELECT DISTINCT ON (target) target, hlc, event_id "
+        "FROM scc.contribution WHERE kind = 'place_accessibility' "
+        "ORDER BY target, hlc, event_id) f ORDER BY 1"])
 
 
 @pytest.fixture
@@ -164,19 +162,51 @@ def fresh():
 
 
 def test_store_from_journals(figure):
-    """By HTTP and by import; then the cluster is lost, and made anew."""
-    n = int(os.environ.get("SCC_REBUILD", "3000"))
-    with Postgres() as pg:
+    """By HTTP, the queue and nginx's helper, and by an import meanwhile;
+    then the cluster is lost, and made anew."""
+    n = int(os.environ.get("SCC_REBUILD", "2000"))
+    files = [os.path.join(new_dir("in"), f"{i}.csv") for i in range(2)]
+    for i, path in enumerate(files):
+        sccctl("sample", "--places", n // 6, "--seed", i, "--out", path)
+
+    with Postgres() as pg, queue_redis() as queue:
         sccctl("init", pg=pg)
         store = store_uuid(pg)
         folder, other = journal_dir(store), journal_dir(store, "import")
-        path = os.path.join(new_dir("in"), "s.csv")
-        sccctl("sample", "--places", n // 3, "--seed", 5, "--out", path)
-        sccctl("import", "--journal", other, path, pg=pg)
-        with Writer(pg, dirs=[folder], workers=2) as nginx:
-            contribute(nginx, n)
-        assert drain(pg, folder) == n
+
+        def load(path):
+            p = sccctl("import", "--journal", other, path, pg=pg)
+            imported.append(int(re.search(r"(\d+) new", p.stdout)[1]))
+
+        def lose(i):                # the queue, with what is in it
+            if i == n // 8 * 4:
+                queue.r.flushall()
+
+        imported = []
+        with Writer(pg, queue=queue, dirs=[folder], workers=2,
+                    helper=True) as nginx:
+            # what comes first is applied last
+            nginx.stop_helper()
+            with nginx.client() as c:
+                for i in range(5):
+                    a = c.get(PATH, head(f"early-{i}"), "POST",
+                              body(f"early-{i}"))
+                    assert a.status == 202
+            load(files[0])
+            began = time.time()
+            for pid in nginx.kids("cache manager"):
+                os.kill(pid, signal.SIGCONT)
+            other_load = threading.Thread(target=load, args=files[1:])
+            other_load.start()
+            contribute(nginx, n - 5, lose)
+            other_load.join()
+            whole(pg, n + sum(imported))
+            seconds = time.time() - began
+            kept(pg)
         before = exports(pg)
+        numbers = export(pg, PLACES[-1:])
+        assert numbers != by_time(pg)
+    assert len(imported) == 2 and min(imported) > n // 6
     assert len(before["ledger"]) > 100 * n
 
     with Postgres() as pg:
@@ -184,8 +214,10 @@ def test_store_from_journals(figure):
         p = rebuild(pg, folder, other)
         after = exports(pg)
         rate = re.search(r"(\d+) records/s", p.stdout)[1]
-        figure(f"{n} by HTTP and an import, rebuilt", f"{rate} records/s")
+        figure(f"{n} by HTTP, {sum(imported)} by import",
+               f"applied {n / seconds:.0f}/s, rebuilt {rate} records/s")
         assert "dead letters 0" in p.stdout
+        assert "doubtful 0, unreadable 0" in p.stdout
         for name in before:
             assert before[name] == after[name], name
             assert digests(p.stdout)[name] \
@@ -194,6 +226,37 @@ def test_store_from_journals(figure):
         p = rebuild(pg, folder, code=1)
         assert "not empty: it has" in p.stderr
         assert exports(pg) == after
+
+
+def test_numbers_of_the_journal(fresh, folder):
+    """Two copies, an unfinished line, a damaged one, another store's."""
+    folder, store = folder
+    segment(store, folder, *[access(i) for i in (3, 4, 5)])
+    other = journal_dir(str(store), "other")
+
+    def line(text):
+        return f"{text} {sccj.crc32c(text.encode()):08x}\n".encode()
+
+    lines = [line(f"numbers {store}"), line("place 1 p5"),
+             line("place 2 p4"), b"place 3 p3 00000000\n",
+             line("contributor 1 %75%31"), b"contributor 2 u"]
+    for where, part in ((folder, lines), (other, lines[:2])):
+        with open(os.path.join(where, "00ab.numbers"), "wb") as f:
+            f.write(b"".join(part))
+    with open(os.path.join(other, "01.numbers"), "wb") as f:
+        f.write(line(f"numbers {uuid.uuid4()}") + line("place 1 p3"))
+    with open(os.path.join(other, "02.numbers"), "wb") as f:
+        f.write(lines[0] + line("place 2 p99"))
+    p = rebuild(fresh, folder, other)
+    assert ("numbers of contributors 1, of places 2, doubtful 1, "
+            "unreadable 1\n") in p.stdout
+    assert "01.numbers: of another store" in p.stdout
+    assert fresh.query("SELECT number, id FROM scc.number WHERE kind = "
+                       "'place' ORDER BY 1") == [(1, "p5"), (2, "p4"),
+                                                 (3, "p3")]
+    # nginx keeps what no journal has
+    assert fresh.query("SELECT * FROM scc.numbers_due(9)") \
+        == [("contributor", 2, "c-1"), ("place", 3, "p3")]
 
 
 def test_import_again_does_not_grow_the_journal(fresh):
@@ -233,6 +296,12 @@ def place(i, **kw):
     return journals.Record("place", {"placeId": f"p{i}", "name": f"n{i}",
                                      "location": {"lng": 127, "lat": 37}},
                            counter=i, target=f"p{i}", **kw)
+
+
+def access(i, **kw):
+    doc = json.loads(body(f"p{i}"))
+    kind = doc.pop("kind")
+    return journals.Record(kind, doc, counter=i, target=f"p{i}", **kw)
 
 
 @pytest.fixture

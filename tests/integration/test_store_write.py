@@ -421,7 +421,9 @@ def test_bad_ones_of_the_new_kinds(db, kind, body, field):
 
 
 def test_order_numbers(db):
-    order = lambda: dict(db.query("SELECT id, order_no FROM scc.contributor"))
+    order = lambda: {i: n for i, n in db.query(
+        "SELECT c.id, n.number FROM scc.contributor c LEFT JOIN scc.number n"
+        " ON n.kind = 'contributor' AND n.id = c.id")}
     db.apply(Event("place", place("a", buildingId="b"), by="u0"))
     assert order() == {"u0": None}
     db.apply(*[Event("place_accessibility", access("a"), hlc=9 - i,
@@ -440,8 +442,9 @@ def test_order_numbers(db):
 
 
 def test_registration_numbers(db):
-    number = lambda: dict(db.query("SELECT place_id, registration_no"
-                                   " FROM scc.place_accessibility"))
+    number = lambda: dict(db.query(
+        "SELECT a.place_id, n.number FROM scc.place_accessibility a"
+        " LEFT JOIN scc.number n ON n.kind = 'place' AND n.id = a.place_id"))
     first = Event("place_accessibility", access("a"), hlc=5)
     db.apply(first)
     db.apply(Event("place_accessibility", access("c"), hlc=8),
@@ -459,6 +462,88 @@ def test_registration_numbers(db):
     db.apply(restore(e, 11))
     assert number() == {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "h": 6,
                         "i": 7}
+
+
+NUMBERS = "SELECT kind, number, id FROM scc.number ORDER BY 1, 2"
+RESTORE = "SELECT scc.numbers_restore(%s::text[], %s::bigint[], %s::text[])"
+
+
+def in_batches(db, events, rnd):
+    events = list(events)
+    while events:
+        n = rnd.choice([1, 2, 7, 40])
+        contribute(db, *events[:n])
+        events = events[n:]
+
+
+def restore_numbers(db, numbers):
+    return db.query(RESTORE, [array(c) for c in zip(*numbers)],
+                    "scc_app")[0][0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_numbers_whatever_the_batches(cluster, seed):
+    """What comes by time is numbered the same however it is cut."""
+    mix = Mix(random.Random(100 + seed))
+    events = sorted((mix.event() for _ in range(80)),
+                    key=lambda e: (e.hlc, str(e.id)))
+    seen = []
+    for turn in range(4):
+        db = copy(cluster)
+        in_batches(db, events, random.Random(turn))
+        seen.append(db.query(NUMBERS))
+        assert db.query("SELECT kind, max(number) FROM scc.number GROUP BY 1"
+                        " ORDER BY 1") \
+            == db.query("SELECT kind, value FROM scc.counter ORDER BY 1")
+    assert seen[0] and seen[1:] == seen[:1] * 3
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_numbers_of_a_lost_store(cluster, seed):
+    """Given in any order; restored, they are what they were."""
+    rnd = random.Random(200 + seed)
+    mix = Mix(rnd)
+    events = [mix.event() for _ in range(80)]
+    lost = copy(cluster)
+    in_batches(lost, events, rnd)
+    given = lost.query(NUMBERS)
+    assert lost.query("SELECT * FROM scc.numbers_due(1000)") == given
+
+    by_time = sorted(events, key=lambda e: (e.hlc, str(e.id)))
+    again = copy(cluster)
+    assert restore_numbers(again, given) == len(given)
+    in_batches(again, by_time, rnd)
+    assert again.query(NUMBERS) == given
+    assert again.query("SELECT * FROM scc.numbers_due(1000)") == []
+
+    # what no journal had comes after what one had
+    part = [n for n in given if n[1] <= 2]
+    again = copy(cluster)
+    restore_numbers(again, part)
+    in_batches(again, by_time, rnd)
+    now = again.query(NUMBERS)
+    assert set(part) <= set(now) and len(now) == len(given)
+    assert {n[::2] for n in now} == {n[::2] for n in given}
+    assert again.query("SELECT * FROM scc.numbers_due(1000)") \
+        == [n for n in now if n not in part]
+
+
+def test_numbers_are_kept_in_order(db):
+    access_of = lambda i: Event("place_accessibility", access(f"p{i}"),
+                                hlc=i, by=f"u{i}")
+    db.apply(*[access_of(i) for i in range(1, 6)])
+    due = db.query("SELECT * FROM scc.numbers_due(2)", user="scc_app")
+    assert due == [("contributor", 1, "u1"), ("contributor", 2, "u2"),
+                   ("place", 1, "p1"), ("place", 2, "p2")]
+    db.query("SELECT scc.numbers_kept('{contributor,place}', '{3,9}')",
+             user="scc_app")
+    assert db.query("SELECT * FROM scc.numbers_due(9)") \
+        == [("contributor", 4, "u4"), ("contributor", 5, "u5")]
+    # never back
+    db.query("SELECT scc.numbers_kept('{contributor}', '{1}')")
+    assert len(db.query("SELECT * FROM scc.numbers_due(9)")) == 2
+    with pytest.raises(psycopg2.errors.ObjectNotInPrerequisiteState):
+        restore_numbers(db, [("place", 9, "p9")])
 
 
 # -- erasure -----------------------------------------------------------------

@@ -76,7 +76,8 @@ CREATE TABLE scc.contribution (
     body              text NOT NULL,
 
     CONSTRAINT contribution_kind CHECK (kind IN ('place', 'building',
-        'place_accessibility', 'building_accessibility', 'contributor')),
+        'place_accessibility', 'building_accessibility', 'comment', 'report',
+        'retract', 'restore', 'contributor', 'erase')),
     CONSTRAINT contribution_target
         CHECK (octet_length(target) BETWEEN 1 AND 64),
     CONSTRAINT contribution_contributor_id
@@ -104,6 +105,16 @@ CREATE INDEX contribution_conquest
 CREATE INDEX contribution_roster
     ON scc.contribution (contributor_id, hlc)
     WHERE kind IN ('place_accessibility', 'building_accessibility');
+
+-- What was said of a target: asked when the newest word is retracted.
+
+CREATE INDEX contribution_about ON scc.contribution (target)
+    WHERE kind IN ('place', 'building', 'contributor');
+
+-- The names that came with contributions: asked when they are erased.
+
+CREATE INDEX contribution_named ON scc.contribution (contributor_id)
+    WHERE contributor_name IS NOT NULL;
 
 
 -- Projections.  No foreign keys between them: events come in any order.
@@ -258,17 +269,111 @@ CREATE TABLE scc.building_accessibility (
 
 
 -- hlc: of the newest contribution that gave a name; NULL while none did.
+-- Names not newer than erased_hlc are gone.
 
 CREATE TABLE scc.contributor (
     id            text COLLATE "C" PRIMARY KEY,
     display_name  text COLLATE "C",
     hlc           bigint,
+    erased_hlc    bigint,
     created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
 
     CONSTRAINT contributor_id CHECK (octet_length(id) BETWEEN 1 AND 64),
     CONSTRAINT contributor_display_name
         CHECK (octet_length(display_name) <= 512)
+);
+
+CREATE INDEX contributor_erased ON scc.contributor (id)
+    WHERE erased_hlc IS NOT NULL;
+
+
+-- The newest retract or restore of each event, known already or not.
+
+CREATE TABLE scc.retraction (
+    event_id   uuid PRIMARY KEY,
+    retracted  bool NOT NULL,
+    hlc        bigint NOT NULL,
+    by_event   uuid NOT NULL
+);
+
+
+-- Events that are not retracted, a row each.
+
+CREATE TABLE scc.comment (
+    event_id        uuid PRIMARY KEY,
+    place_id        text COLLATE "C",
+    building_id     text COLLATE "C",
+    comment         text NOT NULL,
+    contributor_id  text NOT NULL COLLATE "C",
+    hlc             bigint NOT NULL,
+
+    CONSTRAINT comment_of_one CHECK (num_nonnulls(place_id, building_id) = 1)
+);
+
+CREATE INDEX comment_place ON scc.comment (place_id, hlc)
+    WHERE place_id IS NOT NULL;
+CREATE INDEX comment_building ON scc.comment (building_id, hlc)
+    WHERE building_id IS NOT NULL;
+
+CREATE TABLE scc.report (
+    event_id        uuid PRIMARY KEY,
+    place_id        text NOT NULL COLLATE "C",
+    reason          text NOT NULL COLLATE "C",
+    detail          text,
+    contributor_id  text NOT NULL COLLATE "C",
+    hlc             bigint NOT NULL,
+
+    CONSTRAINT report_reason
+        CHECK (reason IN ('INACCURATE_INFO', 'CLOSED', 'BAD_USER'))
+);
+
+CREATE INDEX report_closed ON scc.report (place_id, hlc, event_id)
+    WHERE reason = 'CLOSED';
+
+
+-- Numbers that are given once and never again: a contributor's order, a
+-- place's registration.  They rise by one, in the order of commits; up to
+-- "kept" a journal has them too.  Written under scc.write_lock().
+
+CREATE TABLE scc.number (
+    kind    text NOT NULL COLLATE "C",
+    number  bigint NOT NULL,
+    id      text NOT NULL COLLATE "C",
+
+    PRIMARY KEY (kind, id),
+    CONSTRAINT number_once UNIQUE (kind, number),
+    CONSTRAINT number_kind CHECK (kind IN ('contributor', 'place')),
+    CONSTRAINT number_number CHECK (number > 0)
+);
+
+CREATE TABLE scc.counter (
+    kind   text COLLATE "C" PRIMARY KEY,
+    value  bigint NOT NULL DEFAULT 0,
+    kept   bigint NOT NULL DEFAULT 0,
+
+    CONSTRAINT counter_kept CHECK (kept BETWEEN 0 AND value)
+);
+
+INSERT INTO scc.counter (kind) VALUES ('contributor'), ('place');
+
+
+-- Places whose pages showed the name of somebody who was erased, and when
+-- that was: copies of these pages are removed.
+
+CREATE TABLE scc.forgotten (
+    place_id  text COLLATE "C" PRIMARY KEY,
+    xid       xid8 NOT NULL DEFAULT pg_current_xact_id()
+);
+
+CREATE INDEX forgotten_xid ON scc.forgotten (xid);
+
+
+-- The revision that a place had when it was removed: it goes on from there.
+
+CREATE TABLE scc.removed (
+    id   text COLLATE "C" PRIMARY KEY,
+    rev  bigint NOT NULL
 );
 
 
@@ -302,16 +407,19 @@ CREATE INDEX cell_changed_xid ON scc.cell (changed_xid);
 -- Contributions that could not be applied, until somebody looks.
 
 CREATE TABLE scc.dead_letter (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    event_id    uuid,
-    segment_id  uuid,
-    reason      text NOT NULL,
-    sqlstate    text COLLATE "C",
-    raw         bytea NOT NULL,
-    at          timestamptz NOT NULL DEFAULT clock_timestamp()
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id     uuid,
+    segment_id   uuid,
+    reason       text NOT NULL,
+    sqlstate     text COLLATE "C",
+    raw          bytea NOT NULL,
+    at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    resolved_at  timestamptz                -- applied after all
 );
 
 CREATE INDEX dead_letter_event ON scc.dead_letter (event_id);
+CREATE INDEX dead_letter_open ON scc.dead_letter (id)
+    WHERE resolved_at IS NULL;
 
 
 -- Guards.  They stop the owner and superusers too: who means it, disables
@@ -326,10 +434,51 @@ BEGIN
 END
 $$;
 
+-- The ledger only grows, but who wants to be forgotten is: names and keys
+-- become NULL, a contributor event loses the name in its body.  Its
+-- body_sha256 stays that of the bytes received.
+
+CREATE FUNCTION scc.nameless(body text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT (body::jsonb - 'displayName')::text
+$$;
+
+CREATE FUNCTION scc.refuse_but_erasure() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.event_id, NEW.hlc, NEW.received_at, NEW.applied_at,
+        NEW.segment_id, NEW.schema_ver, NEW.kind, NEW.target,
+        NEW.contributor_id, NEW.body_sha256)
+       IS NOT DISTINCT FROM
+       (OLD.event_id, OLD.hlc, OLD.received_at, OLD.applied_at,
+        OLD.segment_id, OLD.schema_ver, OLD.kind, OLD.target,
+        OLD.contributor_id, OLD.body_sha256)
+       AND (NEW.contributor_name IS NULL
+            OR NEW.contributor_name = OLD.contributor_name)
+       AND (NEW.idem_key IS NULL OR NEW.idem_key = OLD.idem_key)
+       AND (NEW.body = OLD.body
+            OR OLD.kind = 'contributor'
+               AND NEW.body = scc.nameless(OLD.body))
+       AND (NEW.contributor_name, NEW.idem_key, NEW.body)
+           IS DISTINCT FROM (OLD.contributor_name, OLD.idem_key, OLD.body)
+    THEN
+        RETURN NEW;
+    END IF;
+
+    RAISE EXCEPTION 'UPDATE of scc.contribution: refused, the ledger only '
+        'grows; a correction is a new contribution'
+        USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+
 CREATE TRIGGER refuse
-    BEFORE UPDATE OR DELETE OR TRUNCATE ON scc.contribution
+    BEFORE DELETE OR TRUNCATE ON scc.contribution
     FOR EACH STATEMENT EXECUTE FUNCTION scc.refuse(
         'the ledger only grows; a correction is a new contribution');
+
+CREATE TRIGGER refuse_update
+    BEFORE UPDATE ON scc.contribution
+    FOR EACH ROW EXECUTE FUNCTION scc.refuse_but_erasure();
 
 CREATE TRIGGER refuse
     BEFORE DELETE OR TRUNCATE ON scc.identity
@@ -352,7 +501,10 @@ DECLARE
 BEGIN
     FOREACH t IN ARRAY ARRAY['place', 'building', 'place_accessibility',
                              'building_accessibility', 'contributor',
-                             'dead_letter', 'migration']
+                             'retraction', 'comment', 'report', 'number',
+                             'counter', 'forgotten', 'removed',
+                             'dead_letter',
+                             'migration']
     LOOP
         EXECUTE format('CREATE TRIGGER refuse BEFORE TRUNCATE ON scc.%I '
             'FOR EACH STATEMENT EXECUTE FUNCTION scc.refuse(%L)', t,

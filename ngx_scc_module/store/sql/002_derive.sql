@@ -436,6 +436,27 @@ END
 $$;
 
 
+-- The places whose pages show these contributors, or did before something
+-- was retracted.
+
+CREATE FUNCTION scc.places_of(contributors text[]) RETURNS SETOF text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off AS $$
+    SELECT l.target
+    FROM unnest(contributors) AS c(id)
+    JOIN scc.contribution l ON l.contributor_id = c.id COLLATE "C"
+    WHERE l.kind = 'place_accessibility'
+    UNION
+    SELECT p.id
+    FROM unnest(contributors) AS c(id)
+    JOIN scc.contribution l ON l.contributor_id = c.id COLLATE "C"
+    JOIN scc.place p ON p.building_id = l.target
+    WHERE l.kind = 'building_accessibility'
+$$;
+
+
 -- Pages show contributors by name: a new name is a change of all of theirs.
 
 CREATE FUNCTION scc.contributor_changed() RETURNS trigger
@@ -456,21 +477,27 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    SELECT array_agg(t.id) INTO ids
-        FROM (SELECT l.target AS id
-              FROM unnest(contributors) AS c(id)
-              JOIN scc.contribution l ON l.contributor_id = c.id COLLATE "C"
-              WHERE l.kind = 'place_accessibility'
-              UNION
-              SELECT p.id
-              FROM unnest(contributors) AS c(id)
-              JOIN scc.contribution l ON l.contributor_id = c.id COLLATE "C"
-              JOIN scc.place p ON p.building_id = l.target
-              WHERE l.kind = 'building_accessibility') t;
+    SELECT array_agg(p.id) INTO ids
+        FROM scc.places_of(contributors) AS p(id);
 
     IF ids IS NOT NULL THEN
         PERFORM scc.place_touch(ids);
     END IF;
+
+    RETURN NULL;
+END
+$$;
+
+
+-- A place that returns goes on counting.
+
+CREATE FUNCTION scc.keep_rev() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO scc.removed AS r (id, rev)
+    SELECT o.id, o.rev FROM old_rows o
+    ON CONFLICT (id) DO UPDATE SET rev = greatest(r.rev, excluded.rev);
 
     RETURN NULL;
 END
@@ -493,6 +520,10 @@ CREATE TRIGGER updated AFTER UPDATE ON scc.place
 CREATE TRIGGER deleted AFTER DELETE ON scc.place
     REFERENCING OLD TABLE AS old_rows
     FOR EACH STATEMENT EXECUTE FUNCTION scc.place_changed();
+
+CREATE TRIGGER deleted_rev AFTER DELETE ON scc.place
+    REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION scc.keep_rev();
 
 CREATE TRIGGER revise_1 BEFORE UPDATE ON scc.contributor
     FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();

@@ -139,7 +139,7 @@ $$;
 
 
 -- One place with all that is known about it, as JSON text; NULL if there is
--- no such place.
+-- no such place.  Who was retracted has contributed nothing.
 
 CREATE FUNCTION scc.place_page(id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -166,6 +166,9 @@ BEGIN
                         a.is_stair_only_option AS "isStairOnlyOption",
                         a.entrance_door_types AS "entranceDoorTypes",
                         a.image_urls AS "imageUrls",
+                        (SELECT n.number FROM scc.number n
+                         WHERE n.kind = 'place' AND n.id = p.id)
+                            AS "registeredUserOrder",
                         (SELECT row_to_json(y) FROM (
                             SELECT a.contributor_id AS id,
                                 (SELECT c.display_name
@@ -209,9 +212,8 @@ BEGIN
                     AS "buildingAccessibility",
 
                 (SELECT coalesce(json_agg(row_to_json(x)), '[]') FROM (
-                    SELECT o.id, (SELECT c.display_name
-                                  FROM scc.contributor c
-                                  WHERE c.id = o.id) AS name
+                    SELECT o.id, c.display_name AS name,
+                        n.number AS "order"
                     FROM (SELECT DISTINCT ON (e.contributor_id)
                               e.contributor_id AS id, e.hlc, e.event_id
                           FROM (SELECT l.contributor_id, l.hlc, l.event_id
@@ -223,7 +225,13 @@ BEGIN
                                 FROM scc.contribution l
                                 WHERE l.target = p.building_id
                                     AND l.kind = 'building_accessibility') e
+                          LEFT JOIN scc.retraction r
+                              ON r.event_id = e.event_id
+                          WHERE r.retracted IS NOT TRUE
                           ORDER BY e.contributor_id, e.hlc, e.event_id) o
+                    LEFT JOIN scc.contributor c ON c.id = o.id
+                    LEFT JOIN scc.number n
+                        ON n.kind = 'contributor' AND n.id = o.id
                     ORDER BY o.hlc, o.event_id) x) AS contributors
 
             FROM scc.place p

@@ -1,0 +1,29 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#ifndef _NGX_SCC_NUMBERS_H_INCLUDED_
+#define _NGX_SCC_NUMBERS_H_INCLUDED_
+
+
+#include "ngx_scc_settle.h"
+
+
+/*
+ * Keeps the numbers that the store gives in the journal's directories
+ * (core/scc_number.h), so that a store that is rebuilt gives the same ones.
+ * Several at once, on one host or many, keep some of them twice.
+ */
+
+typedef struct ngx_scc_numbers_s  ngx_scc_numbers_t;
+
+/* Starts at once; NULL: no memory. */
+ngx_scc_numbers_t *ngx_scc_numbers_create(ngx_cycle_t *cycle,
+    ngx_scc_apply_t *apply);
+
+void ngx_scc_numbers_destroy(ngx_scc_numbers_t *numbers);
+
+
+#endif /* _NGX_SCC_NUMBERS_H_INCLUDED_ */

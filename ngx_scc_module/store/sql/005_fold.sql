@@ -1,0 +1,483 @@
+--
+-- Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+--
+-- The fold: events into the ledger, and what they change.
+--
+
+SET ROLE scc_owner;
+
+
+-- A dead letter's record (core/scc_journal.h): whose it is.  NULL if it is
+-- none.
+
+CREATE FUNCTION scc.letter_sender(raw bytea, OUT contributor_id text,
+    OUT hlc bigint)
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    start  int;
+    len    int;
+BEGIN
+    IF length(raw) < 88 THEN
+        RETURN;
+    END IF;
+
+    start := 88 + get_byte(raw, 12) + (get_byte(raw, 13) << 8)
+                + get_byte(raw, 14) + (get_byte(raw, 15) << 8);
+    len := get_byte(raw, 16) + (get_byte(raw, 17) << 8);
+
+    IF start + len > length(raw) THEN
+        RETURN;
+    END IF;
+
+    contributor_id := convert_from(substr(raw, start + 1, len), 'UTF8');
+    hlc := 0;
+
+    FOR i IN REVERSE 31 .. 24 LOOP
+        hlc := hlc << 8 | get_byte(raw, i);
+    END LOOP;
+
+EXCEPTION WHEN data_exception THEN
+    contributor_id := NULL;
+END
+$$;
+
+CREATE FUNCTION scc.erase(contributor_id text, until bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE scc.contribution l
+    SET body = scc.nameless(l.body)
+    WHERE l.target = erase.contributor_id COLLATE "C"
+        AND l.kind = 'contributor' AND l.hlc <= erase.until
+        AND l.body::jsonb ? 'displayName';
+
+    UPDATE scc.contribution l SET contributor_name = NULL, idem_key = NULL
+    WHERE l.contributor_id = erase.contributor_id COLLATE "C"
+        AND l.contributor_name IS NOT NULL AND l.hlc <= erase.until;
+
+    UPDATE scc.contribution l SET contributor_name = NULL, idem_key = NULL
+    WHERE l.contributor_id = erase.contributor_id COLLATE "C"
+        AND l.idem_key IS NOT NULL AND l.hlc <= erase.until;
+
+    UPDATE scc.dead_letter d SET raw = '', reason = 'erased'
+    FROM scc.dead_letter o CROSS JOIN LATERAL scc.letter_sender(o.raw) s
+    WHERE d.id = o.id AND s.contributor_id = erase.contributor_id
+        AND s.hlc <= erase.until;
+END
+$$;
+
+
+-- Gives the next numbers to those that have none, by the first of these
+-- events about each.  It does not matter how events that come by (hlc,
+-- event_id) are cut into batches.
+
+CREATE FUNCTION scc.give_numbers(kind text, targets text[], hlcs bigint[],
+    ids uuid[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+    base   bigint;
+    given  bigint;
+BEGIN
+    SELECT value INTO base FROM scc.counter c
+        WHERE c.kind = give_numbers.kind COLLATE "C";
+
+    INSERT INTO scc.number (kind, number, id)
+    SELECT give_numbers.kind,
+        base + row_number() OVER (ORDER BY f.hlc, f.event_id), f.id
+    FROM (SELECT DISTINCT ON (u.id) u.*
+          FROM (SELECT e.id COLLATE "C" AS id, e.hlc, e.event_id
+                FROM unnest(targets, hlcs, ids) AS e(id, hlc, event_id)) u
+          ORDER BY u.id, u.hlc, u.event_id) f
+    LEFT JOIN scc.number n
+        ON n.kind = give_numbers.kind COLLATE "C" AND n.id = f.id
+    WHERE n.id IS NULL;
+
+    GET DIAGNOSTICS given = ROW_COUNT;
+
+    IF given > 0 THEN
+        UPDATE scc.counter c SET value = base + given
+            WHERE c.kind = give_numbers.kind COLLATE "C";
+    END IF;
+END
+$$;
+
+
+-- Adds events to the ledger and folds the new ones.  Returns how many were
+-- new.  Arrays are of equal length and have been checked by the caller.
+
+CREATE FUNCTION scc.fold(event_id uuid[], hlc bigint[], kind text[],
+    contributor_id text[], contributor_name text[], idem_key text[],
+    received_at timestamptz[], segment_id uuid[], body text[])
+    RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET work_mem = '64MB' AS $$
+#variable_conflict use_column
+DECLARE
+    doc      jsonb[];
+    fresh    uuid[];
+    ids      uuid[] := fold.event_id;
+    hlcs     bigint[] := fold.hlc;
+    kinds    text[] := fold.kind;
+    cids     text[] := fold.contributor_id;
+    names    text[] := fold.contributor_name;
+    hidden   uuid[];
+    about    uuid[];
+    won      bigint;
+    part     text[];
+    lost     text[];
+    renamed  text[];
+    closed   text[];
+    e        record;
+BEGIN
+    doc := ARRAY(SELECT b::jsonb FROM unnest(fold.body) AS u(b));
+
+    WITH added AS (
+        INSERT INTO scc.contribution (event_id, hlc, received_at, segment_id,
+            kind, target, contributor_id, contributor_name, idem_key,
+            body_sha256, body)
+        SELECT u.event_id, u.hlc, u.received_at, u.segment_id, u.kind,
+            CASE WHEN u.kind IN ('place', 'place_accessibility', 'report')
+                 THEN u.doc ->> 'placeId'
+                 WHEN u.kind IN ('building', 'building_accessibility')
+                 THEN u.doc ->> 'buildingId'
+                 WHEN u.kind = 'comment'
+                 THEN coalesce(u.doc ->> 'placeId', u.doc ->> 'buildingId')
+                 WHEN u.kind IN ('retract', 'restore')
+                 THEN (u.doc ->> 'eventId')::uuid::text
+                 WHEN u.kind = 'contributor'
+                 THEN coalesce(u.doc ->> 'contributorId', u.contributor_id)
+                 WHEN u.kind = 'erase'
+                 THEN u.contributor_id END,
+            u.contributor_id, u.contributor_name, u.idem_key,
+            sha256(convert_to(u.body, 'UTF8')), u.body
+        FROM unnest(fold.event_id, fold.hlc, fold.kind, fold.contributor_id,
+                 fold.contributor_name, fold.idem_key, fold.received_at,
+                 fold.segment_id, fold.body, doc) WITH ORDINALITY
+             AS u(event_id, hlc, kind, contributor_id, contributor_name,
+                 idem_key, received_at, segment_id, body, doc, i)
+        ORDER BY u.event_id, u.i
+        ON CONFLICT DO NOTHING
+        RETURNING event_id)
+    SELECT array_agg(event_id) INTO fresh FROM added;
+
+    IF fresh IS NULL THEN
+        RETURN 0;
+    END IF;
+
+    -- A window instead of a join: its cost does not hang on an estimate.
+    -- Of an event that is here twice the one that was added comes first.
+
+    IF cardinality(fresh) < cardinality(ids) THEN
+        SELECT array_agg(w.event_id), array_agg(w.hlc), array_agg(w.kind),
+               array_agg(w.contributor_id), array_agg(w.contributor_name),
+               array_agg(w.doc)
+            INTO ids, hlcs, kinds, cids, names, doc
+            FROM (SELECT u.*, bool_or(u.i = 0) OVER k AS is_new,
+                      row_number() OVER (k ORDER BY u.i) AS n
+                  FROM (SELECT * FROM unnest(ids, hlcs, kinds, cids, names,
+                                             doc)
+                            WITH ORDINALITY
+                            AS e(event_id, hlc, kind, contributor_id,
+                                 contributor_name, doc, i)
+                        UNION ALL
+                        SELECT f, NULL, NULL, NULL, NULL, NULL, 0
+                            FROM unnest(fresh) AS n(f)) u
+                  WINDOW k AS (PARTITION BY u.event_id)) w
+            WHERE w.is_new AND w.n = 2;
+    END IF;
+
+    -- Corrections first, so that events of this batch know of them.
+
+    IF kinds && ARRAY['retract', 'restore'] THEN
+        WITH said AS (
+            INSERT INTO scc.retraction AS t (event_id, retracted, hlc,
+                by_event)
+            SELECT DISTINCT ON (u.about) u.about, u.kind = 'retract', u.hlc,
+                u.event_id
+            FROM (SELECT c.*, (c.doc ->> 'eventId')::uuid AS about
+                  FROM unnest(ids, hlcs, kinds, doc)
+                      AS c(event_id, hlc, kind, doc)
+                  WHERE c.kind IN ('retract', 'restore') OFFSET 0) u
+            ORDER BY u.about, u.hlc DESC, u.event_id DESC
+            ON CONFLICT (event_id) DO UPDATE SET
+                retracted = excluded.retracted,
+                hlc = excluded.hlc,
+                by_event = excluded.by_event
+            WHERE (t.hlc, t.by_event) < (excluded.hlc, excluded.by_event)
+            RETURNING t.event_id)
+        SELECT array_agg(event_id) INTO about FROM said;
+    END IF;
+
+    IF EXISTS (SELECT FROM scc.retraction) THEN
+        SELECT array_agg(u.id) INTO hidden
+            FROM unnest(ids) AS u(id)
+            JOIN scc.retraction r ON r.event_id = u.id
+            WHERE r.retracted;
+    END IF;
+
+    -- Of names given at the same hlc the greater wins: any order, one result.
+
+    INSERT INTO scc.contributor AS c (id, display_name, hlc)
+    SELECT DISTINCT ON (g.id) g.id, g.name, g.hlc
+    FROM (SELECT s.id, s.name,
+              CASE WHEN s.name IS NOT NULL THEN max(s.hlc) END AS hlc
+          FROM (SELECT u.contributor_id COLLATE "C" AS id,
+                    CASE WHEN u.kind <> 'contributor' OR hidden IS NULL
+                              OR u.event_id <> ALL (hidden)
+                         THEN u.name COLLATE "C" END AS name, u.hlc
+                FROM unnest(ids, hlcs, kinds, cids, names)
+                    AS u(event_id, hlc, kind, contributor_id, name)
+                UNION ALL
+                SELECT coalesce(u.doc ->> 'contributorId', u.contributor_id),
+                    CASE WHEN hidden IS NULL OR u.event_id <> ALL (hidden)
+                         THEN u.doc ->> 'displayName' END, u.hlc
+                FROM unnest(ids, hlcs, kinds, cids, doc)
+                    AS u(event_id, hlc, kind, contributor_id, doc)
+                WHERE u.kind = 'contributor') s
+          GROUP BY s.id, s.name) g
+    ORDER BY g.id, g.name IS NULL, g.hlc DESC, g.name DESC
+    ON CONFLICT (id) DO UPDATE SET
+        display_name = excluded.display_name,
+        hlc = excluded.hlc
+    WHERE excluded.hlc > coalesce(c.erased_hlc, -1)
+        AND (c.hlc IS NULL OR (c.hlc, c.display_name)
+                              < (excluded.hlc, excluded.display_name));
+
+    IF 'erase' = ANY (kinds) THEN
+        WITH erased AS (
+            UPDATE scc.contributor c
+            SET erased_hlc = n.hlc,
+                display_name = CASE WHEN c.hlc > n.hlc
+                                    THEN c.display_name END,
+                hlc = CASE WHEN c.hlc > n.hlc THEN c.hlc END
+            FROM (SELECT u.contributor_id, max(u.hlc) AS hlc
+                  FROM unnest(hlcs, kinds, cids)
+                      AS u(hlc, kind, contributor_id)
+                  WHERE u.kind = 'erase'
+                  GROUP BY u.contributor_id) n
+            WHERE c.id = n.contributor_id COLLATE "C"
+                AND n.hlc > coalesce(c.erased_hlc, -1)
+            RETURNING c.id)
+        SELECT array_agg(id) INTO part FROM erased;
+
+        IF part IS NOT NULL THEN
+            INSERT INTO scc.forgotten (place_id)
+            SELECT id FROM scc.places_of(part) AS p(id)
+            ON CONFLICT (place_id) DO UPDATE SET xid = excluded.xid;
+        END IF;
+    END IF;
+
+    IF EXISTS (SELECT FROM scc.contributor WHERE erased_hlc IS NOT NULL) THEN
+        FOR e IN
+            SELECT c.id, c.erased_hlc
+            FROM (SELECT u.id COLLATE "C" AS id, min(u.hlc) AS hlc
+                  FROM (SELECT v.contributor_id AS id, v.hlc
+                        FROM unnest(hlcs, cids) AS v(hlc, contributor_id)
+                        UNION ALL
+                        SELECT v.doc ->> 'contributorId', v.hlc
+                        FROM unnest(hlcs, kinds, doc) AS v(hlc, kind, doc)
+                        WHERE v.kind = 'contributor') u
+                  GROUP BY u.id) s
+            JOIN scc.contributor c ON c.id = s.id
+            WHERE s.hlc <= c.erased_hlc
+        LOOP
+            PERFORM scc.erase(e.id, e.erased_hlc);
+        END LOOP;
+    END IF;
+
+    -- Who conquers, and what is conquered, for the first time gets the next
+    -- number, be it retracted or not.
+
+    IF kinds && ARRAY['place_accessibility', 'building_accessibility'] THEN
+        PERFORM scc.give_numbers('contributor', array_agg(u.contributor_id),
+                                 array_agg(u.hlc), array_agg(u.event_id))
+            FROM unnest(ids, hlcs, kinds, cids)
+                AS u(event_id, hlc, kind, contributor_id)
+            WHERE u.kind IN ('place_accessibility',
+                             'building_accessibility');
+    END IF;
+
+    IF 'place_accessibility' = ANY (kinds) THEN
+        PERFORM scc.give_numbers('place', array_agg(u.doc ->> 'placeId'),
+                                 array_agg(u.hlc), array_agg(u.event_id))
+            FROM unnest(ids, hlcs, kinds, doc)
+                AS u(event_id, hlc, kind, doc)
+            WHERE u.kind = 'place_accessibility';
+    END IF;
+
+    -- Retracted before it came: kept, and shown when it is restored.
+
+    IF hidden IS NOT NULL THEN
+        FOR e IN
+            SELECT u.event_id, scc.body_fault(u.kind, u.doc::text) AS fault
+            FROM unnest(ids, kinds, doc) AS u(event_id, kind, doc)
+            WHERE u.event_id = ANY (hidden)
+        LOOP
+            IF e.fault IS NOT NULL THEN
+                RAISE EXCEPTION 'event %: %', e.event_id, e.fault
+                    USING ERRCODE = 'invalid_parameter_value';
+            END IF;
+        END LOOP;
+
+        SELECT array_agg(u.event_id), array_agg(u.hlc), array_agg(u.kind),
+               array_agg(u.contributor_id), array_agg(u.doc)
+            INTO ids, hlcs, kinds, cids, doc
+            FROM unnest(ids, hlcs, kinds, cids, doc)
+                AS u(event_id, hlc, kind, contributor_id, doc)
+            WHERE u.event_id <> ALL (hidden);
+    END IF;
+
+    IF about IS NOT NULL THEN
+        WITH gone AS (
+            DELETE FROM scc.report t USING scc.retraction r
+            WHERE t.event_id = ANY (about) AND r.event_id = t.event_id
+                AND r.retracted
+            RETURNING t.place_id, t.reason)
+        SELECT array_agg(place_id) INTO closed FROM gone
+            WHERE reason = 'CLOSED';
+
+        DELETE FROM scc.comment t USING scc.retraction r
+        WHERE t.event_id = ANY (about) AND r.event_id = t.event_id
+            AND r.retracted;
+
+        FOR e IN
+            SELECT DISTINCT l.kind, l.target
+            FROM unnest(about) AS a(id)
+            JOIN scc.contribution l ON l.event_id = a.id
+            WHERE l.kind IN ('place', 'building', 'place_accessibility',
+                             'building_accessibility')
+            ORDER BY l.kind, l.target
+        LOOP
+            PERFORM scc.refold(e.kind, e.target);
+        END LOOP;
+
+        -- pages list who contributed; names are folded by themselves
+
+        SELECT array_agg(l.target) INTO lost
+            FROM unnest(about) AS a(id)
+            JOIN scc.contribution l ON l.event_id = a.id
+            WHERE l.kind = 'place_accessibility';
+
+        SELECT array_agg(p.id) INTO part
+            FROM unnest(about) AS a(id)
+            JOIN scc.contribution l ON l.event_id = a.id
+            JOIN scc.place p ON p.building_id = l.target
+            WHERE l.kind = 'building_accessibility';
+
+        lost := array_cat(lost, part);
+
+        SELECT array_agg(n.id) INTO renamed
+            FROM (SELECT l.target AS id
+                  FROM unnest(about) AS a(id)
+                  JOIN scc.contribution l ON l.event_id = a.id
+                  WHERE l.kind = 'contributor'
+                  UNION
+                  SELECT l.contributor_id
+                  FROM unnest(about) AS a(id)
+                  JOIN scc.contribution l ON l.event_id = a.id
+                  WHERE l.kind = 'contributor') n;
+
+        IF renamed IS NOT NULL THEN
+            PERFORM scc.rename(renamed);
+        END IF;
+
+        -- what has a row of its own comes back as if it came now
+
+        SELECT array_cat(ids, array_agg(l.event_id)),
+               array_cat(hlcs, array_agg(l.hlc)),
+               array_cat(kinds, array_agg(l.kind COLLATE "default")),
+               array_cat(cids, array_agg(l.contributor_id
+                                         COLLATE "default")),
+               array_cat(doc, array_agg(l.body::jsonb))
+            INTO ids, hlcs, kinds, cids, doc
+            FROM unnest(about) AS a(id)
+            JOIN scc.contribution l ON l.event_id = a.id
+            JOIN scc.retraction r ON r.event_id = a.id
+            WHERE NOT r.retracted AND l.kind IN ('comment', 'report')
+                AND l.event_id <> ALL (fresh);
+    END IF;
+
+    IF 'comment' = ANY (kinds) THEN
+        PERFORM scc.project_comment(ids, hlcs, kinds, cids, doc);
+    END IF;
+
+    IF 'report' = ANY (kinds) THEN
+        PERFORM scc.project_report(ids, hlcs, kinds, cids, doc);
+
+        SELECT array_agg(u.doc ->> 'placeId') INTO part
+            FROM unnest(kinds, doc) AS u(kind, doc)
+            WHERE u.kind = 'report' AND u.doc ->> 'reason' = 'CLOSED';
+
+        closed := array_cat(closed, part);
+    END IF;
+
+    IF 'building' = ANY (kinds) THEN
+        PERFORM scc.project_building(ids, hlcs, kinds, cids, doc, false);
+    END IF;
+
+    -- Who comes too late is a contributor all the same, and pages say so.
+
+    IF 'building_accessibility' = ANY (kinds) THEN
+        won := scc.project_building_accessibility(ids, hlcs, kinds, cids,
+                                                  doc, false);
+
+        IF won < cardinality(array_positions(kinds, 'building_accessibility'))
+        THEN
+            SELECT array_agg(p.id) INTO part
+                FROM unnest(ids, kinds, doc) AS e(event_id, kind, doc)
+                JOIN scc.building_accessibility t
+                    ON t.building_id = (e.doc ->> 'buildingId') COLLATE "C"
+                JOIN scc.place p ON p.building_id = t.building_id
+                WHERE e.kind = 'building_accessibility'
+                    AND t.event_id <> e.event_id;
+
+            lost := array_cat(lost, part);
+        END IF;
+    END IF;
+
+    IF 'place_accessibility' = ANY (kinds) THEN
+        won := scc.project_place_accessibility(ids, hlcs, kinds, cids, doc,
+                                               false);
+
+        IF won < cardinality(array_positions(kinds, 'place_accessibility'))
+        THEN
+            SELECT array_agg(t.place_id) INTO part
+                FROM unnest(ids, kinds, doc) AS e(event_id, kind, doc)
+                JOIN scc.place_accessibility t
+                    ON t.place_id = (e.doc ->> 'placeId') COLLATE "C"
+                WHERE e.kind = 'place_accessibility'
+                    AND t.event_id <> e.event_id;
+
+            lost := array_cat(lost, part);
+        END IF;
+    END IF;
+
+    IF 'place' = ANY (kinds) THEN
+        PERFORM scc.project_place(ids, hlcs, kinds, doc, false);
+    END IF;
+
+    IF closed IS NOT NULL THEN
+        PERFORM scc.reclose(closed);
+    END IF;
+
+    IF lost IS NOT NULL THEN
+        PERFORM scc.place_touch(lost);
+    END IF;
+
+    RETURN cardinality(fresh);
+END
+$$;
+
+
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA scc FROM PUBLIC;
+
+RESET ROLE;
