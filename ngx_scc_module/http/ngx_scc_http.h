@@ -15,6 +15,7 @@
 #include "ngx_scc_applier.h"
 #include "ngx_scc_cache.h"
 #include "ngx_scc_feed.h"
+#include "ngx_scc_forget.h"
 #include "ngx_scc_forward.h"
 #include "ngx_scc_grid.h"
 #include "ngx_scc_page.h"
@@ -60,6 +61,7 @@ typedef struct {
     scc_mvt_t                  mvt;             /* one tile at a time */
     ngx_scc_grids_t           *grids;
     ngx_scc_feed_t            *feed;
+    ngx_scc_forget_t          *forget;
     ngx_scc_forward_t         *forward;         /* of a worker */
     ngx_scc_applier_t         *applier;         /* of the helper */
     ngx_scc_rollup_t          *rollup;          /* too */

@@ -144,6 +144,17 @@ ngx_scc_helper_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
         }
     }
 
+    /* no page is written later than a statement and a command may take */
+
+    if (smcf->redis_pool != NULL && smcf->forget == NULL) {
+        smcf->forget = ngx_scc_forget_create(cycle, smcf->cells,
+                                             smcf->feed_interval,
+                                             2 * smcf->pg.timeout + 5000);
+        if (smcf->forget == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
     if (smcf->journal.n_dirs != 0 && smcf->applier == NULL) {
         smcf->applier = ngx_scc_applier_create(cycle, &smcf->applier_conf);
         if (smcf->applier == NULL) {

@@ -105,6 +105,17 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_changed = {
 };
 
 
+const ngx_scc_pg_stmt_t  ngx_scc_store_forgotten = {
+    "scc_forgotten_1",
+    "SELECT i.store_uuid::text || '/' || i.epoch || '/'"
+    " || s.system_identifier,"
+    " pg_snapshot_xmin(pg_current_snapshot())::text, f.place_id"
+    " FROM scc.identity i CROSS JOIN pg_control_system() s"
+    " LEFT JOIN scc.forgotten f ON f.xid >= $1::text::xid8",
+    1
+};
+
+
 ngx_int_t
 ngx_scc_store_place(ngx_scc_pg_result_t *res, ngx_uint_t row,
     ngx_uint_t column, uint32_t *cell, scc_place_t *place, ngx_log_t *log)

@@ -49,6 +49,12 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_page;
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_changed;
 
 /*
+ * FORGOTTEN: the same of places whose pages showed the name of somebody who
+ * was erased: 2 place's id or NULL.
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_forgotten;
+
+/*
  * EVENT: what became of a contribution.  $1 event id.  No row: neither the
  * ledger nor the dead letters know it.  0 true: in the ledger, false: a dead
  * letter, and the columns marked * are NULL.  1* sha256 of the body in

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import struct
 import time
 import uuid
 
@@ -19,6 +20,7 @@ from contribute import (Load, Writer, accepted, body, durability,
 from servers import Postgres, Redis, sccctl, wait_until
 
 KILLED = [r"exited on signal 9"]
+LOCKED = r"shared memory zone \"scc_pending\" was locked by %d$"
 SEED = int(os.environ.get("SCC_SEED", "0")) or random.randrange(1 << 30)
 
 
@@ -92,7 +94,10 @@ def exactly(nginx, pg, load=None, queue=None, dirs=None, limit=60):
 
 
 def kill_helper(nginx):
+    """Whoever dies while it holds the zone's lock: nginx's master lets go of
+    it, and says so as an alert.  Of those killed here that is no fault."""
     for pid in wait_until(nginx.helpers, 10, "the helper"):
+        nginx.allow_log.append(re.compile(LOCKED % pid))
         os.kill(pid, signal.SIGKILL)
 
 
@@ -524,6 +529,109 @@ def test_same_id_another_body(pg, queue):
             [(ident, "idem-mismatch", None, other),
              (uuid.UUID(bytes=key[40:56]), "idem-mismatch", None, key)])
         assert nginx.state(ident) == "applied"
+
+
+# -- consumers that ended ----------------------------------------------------
+
+
+def crc64(data):
+    """As at the end of what DUMP returns."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x95ac9329ac4bc9b5 if crc & 1 else 0)
+    return crc
+
+
+def silence(queue, consumer, seconds):
+    """Makes Redis believe that it heard nothing of it for so long."""
+    dump = queue.r.dump("scc:queue")
+    data, name = dump[:-8], consumer.encode()
+    at = data.index(name) + len(name)
+    seen, = struct.unpack_from("<q", data, at)
+    assert abs(seen / 1000 - time.time()) < 1000
+    data = (data[:at] + struct.pack("<q", seen - 1000 * seconds)
+            + data[at + 8:])
+    queue.r.restore("scc:queue", 0, data + struct.pack("<Q", crc64(data)),
+                    replace=True)
+
+
+def test_retired_consumers(pg, queue):
+    """Names of helpers that ended go, but not with what they owe."""
+    def consumers():
+        return {c["name"].decode(): c for c in
+                queue.r.xinfo_consumers("scc:queue", "apply")}
+
+    queue.r.xgroup_create("scc:queue", "apply", "0", mkstream=True)
+    xadd(queue, records(1)[0])
+    queue.r.xreadgroup("apply", "owes", {"scc:queue": ">"})
+    for name in ("retired", "young"):
+        queue.r.xgroup_createconsumer("scc:queue", "apply", name)
+    for name, seconds in (("retired", 330), ("owes", 330), ("young", 270)):
+        silence(queue, name, seconds)
+    assert consumers()["retired"]["idle"] > 300000
+    with Writer(pg, queue=queue, helper=True):
+        wait_until(lambda: "retired" not in consumers(), 10,
+                   "the retired one's name to go")
+        now = consumers()
+        assert {"owes", "young"} < now.keys() and len(now) == 3
+        assert now["owes"]["pending"] == 1
+
+
+# -- who wants to be forgotten -----------------------------------------------
+
+
+def test_erased_name_is_in_no_copy(pg):
+    """Not while the store is silent either, and not when a slow worker
+    writes an old page after the erasure."""
+    name = "홍길동-7"
+    with Redis() as cache, Writer(pg, redis=cache, helper=True) as nginx:
+        ask = {"Prefer": "wait=5"}
+        for data, user in ((place_body("p1", buildingId="b1"), "u0"),
+                           (place_body("p2", buildingId="b1"), "u0"),
+                           (place_body("p3"), "u0"),
+                           (body("p1"), "u1"), (body("p3"), "u0"),
+                           (json.dumps({"kind": "building_accessibility",
+                                        "buildingId": "b1",
+                                        "entranceStairInfo": "NONE",
+                                        "hasElevator": False,
+                                        "elevatorStairInfo": "UNDEFINED",
+                                        "entranceDoorTypes": ["None"]}
+                                       ).encode(), "u1")):
+            a = nginx.post(data, user, headers={
+                **ask, "X-Name": name if user == "u1" else "남은 이름"})
+            assert a.status == 201, a.body
+        paths = [f"/v1/places/p{i}" for i in (1, 2, 3)]
+        keys = [f"scc:p:1:p{i}" for i in (1, 2, 3)]
+
+        def kept():
+            pages = [nginx.get(p) for p in paths]
+            return all("hit" in p.headers["cache-status"] for p in pages) \
+                and [name.encode() in p.body for p in pages] \
+                == [True, True, False]
+        wait_until(kept, 10, "the pages to be kept", 0.05)
+        old = {k: cache.r.get(k) for k in keys}
+        assert [name.encode() in v for v in old.values()] \
+            == [True, True, False]
+
+        a = nginx.post(b'{"kind":"erase"}', "u1", headers=ask)
+        assert a.status == 201, a.body
+        gone = lambda: not cache.r.exists(*keys[:2])
+        wait_until(gone, 5, "the pages to be removed", 0.02)
+        assert cache.r.get(keys[2]) == old[keys[2]]
+        for _ in range(3):
+            cache.r.set(keys[0], old[keys[0]])
+            wait_until(gone, 5, "the slow worker's page to be removed", 0.02)
+
+        pg.stop()
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            pages = [nginx.get(p) for p in paths]
+            assert not any(name.encode() in p.body for p in pages)
+        assert [p.status for p in pages] == [503, 503, 200]
+        assert not any(name.encode() in (cache.r.get(k) or b"")
+                       for k in cache.r.keys("scc:p:*"))
 
 
 # -- segments ----------------------------------------------------------------
