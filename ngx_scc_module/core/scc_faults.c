@@ -73,7 +73,7 @@ scc_fault_kind(scc_faults_t *faults)
     scc_fault_open(&b, &faults->fault[0]);
     scc_buf_text(&b, "must be one of ");
 
-    for (i = SCC_KIND_PLACE; i <= SCC_KIND_ERASE; i++) {
+    for (i = SCC_KIND_PLACE; i <= SCC_KIND_LAST; i++) {
         scc_buf_text(&b, (i > SCC_KIND_PLACE) ? ", " : "");
         scc_buf_str(&b, scc_kind_name((scc_kind_t) i));
     }

@@ -80,7 +80,11 @@ typedef enum {
     SCC_KIND_RESTORE = 8,
     SCC_KIND_CONTRIBUTOR = 9,
     SCC_KIND_ERASE = 10,
+    SCC_KIND_REMOVE = 11,
+    SCC_KIND_REINSTATE = 12,
 } scc_kind_t;
+
+#define SCC_KIND_LAST  SCC_KIND_REINSTATE
 
 scc_str_t scc_kind_name(scc_kind_t kind);       /* "place_accessibility" */
 scc_rc_t scc_kind_parse(scc_str_t name, scc_kind_t *kind);

@@ -31,7 +31,9 @@ static const scc_str_t  scc_kinds[] = {
     scc_string("retract"),
     scc_string("restore"),
     scc_string("contributor"),
-    scc_string("erase")
+    scc_string("erase"),
+    scc_string("remove"),
+    scc_string("reinstate")
 };
 
 

@@ -186,7 +186,7 @@ static const scc_rule_t  scc_report_list[] = {
     scc_rule("detail", text),
 };
 
-/* of retract and restore */
+/* of retract, restore, remove and reinstate */
 
 static const scc_rule_t  scc_event_list[] = {
     scc_rules_common,
@@ -223,6 +223,8 @@ static const scc_rules_t  scc_kinds[] = {
     [SCC_KIND_CONTRIBUTOR] = scc_rules_kind("contributor", contributor,
                                             NULL),
     [SCC_KIND_ERASE] = scc_rules_kind("erase", erase, NULL),
+    [SCC_KIND_REMOVE] = scc_rules_kind("remove", event, NULL),
+    [SCC_KIND_REINSTATE] = scc_rules_kind("reinstate", event, NULL),
 };
 
 

@@ -53,7 +53,7 @@ typedef struct {
     uint64_t            events_new;
     uint64_t            events_old;
     uint64_t            mismatched;         /* of the old ones */
-    uint64_t            kinds[SCC_KIND_ERASE + 1];  /* events taken */
+    uint64_t            kinds[SCC_KIND_LAST + 1];   /* events taken */
     uint64_t            refused;            /* rows */
     uint64_t            retries;
 } scc_ctl_apply_stats_t;

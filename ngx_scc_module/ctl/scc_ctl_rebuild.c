@@ -31,7 +31,7 @@ typedef struct {
     uint64_t              copies;
     uint64_t              erasures;
     uint64_t              unreadable;
-    uint64_t              kinds[SCC_KIND_ERASE + 1];
+    uint64_t              kinds[SCC_KIND_LAST + 1];
 } scc_ctl_rebuild_t;
 
 
@@ -519,7 +519,7 @@ scc_ctl_rebuild_report(scc_ctl_rebuild_t *rb, const char *conninfo)
     unsigned   kind;
     scc_str_t  name;
 
-    for (kind = 1; kind <= SCC_KIND_ERASE; kind++) {
+    for (kind = 1; kind <= SCC_KIND_LAST; kind++) {
         if (rb->kinds[kind] > 0) {
             name = scc_kind_name((scc_kind_t) kind);
             printf("%-22.*s  %llu\n", (int) name.len,

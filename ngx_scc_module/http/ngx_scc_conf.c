@@ -190,6 +190,7 @@ ngx_scc_create_loc_conf(ngx_conf_t *cf)
     slcf->empty_tile = NGX_CONF_UNSET_UINT;
     slcf->contributor = NGX_CONF_UNSET_PTR;
     slcf->contributor_name = NGX_CONF_UNSET_PTR;
+    slcf->moderator = NGX_CONF_UNSET_PTR;
     slcf->ack = NGX_CONF_UNSET_UINT;
     slcf->ack_timeout = NGX_CONF_UNSET_MSEC;
     slcf->ack_fallback = NGX_CONF_UNSET;
@@ -219,6 +220,7 @@ ngx_scc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->contributor, prev->contributor, NULL);
     ngx_conf_merge_ptr_value(conf->contributor_name, prev->contributor_name,
                              NULL);
+    ngx_conf_merge_ptr_value(conf->moderator, prev->moderator, NULL);
     ngx_conf_merge_uint_value(conf->ack, prev->ack, NGX_SCC_ACK_JOURNAL);
     ngx_conf_merge_msec_value(conf->ack_timeout, prev->ack_timeout, 2000);
     ngx_conf_merge_value(conf->ack_fallback, prev->ack_fallback, 1);

@@ -37,8 +37,6 @@ static ngx_int_t ngx_scc_contribute_write(ngx_scc_contribute_t *c);
 static void ngx_scc_contribute_letter(void *data,
     ngx_scc_letter_event_t event);
 static ngx_int_t ngx_scc_contribute_decide(ngx_scc_contribute_t *c);
-static ngx_int_t ngx_scc_contribute_until(ngx_scc_contribute_t *c,
-    ngx_msec_t end);
 static void ngx_scc_contribute_timer(ngx_event_t *ev);
 static void ngx_scc_contribute_poll(ngx_event_t *ev);
 static ngx_int_t ngx_scc_contribute_ask(ngx_scc_contribute_t *c);
@@ -46,7 +44,6 @@ static void ngx_scc_contribute_ledger(void *data, ngx_scc_pg_status_t status,
     ngx_scc_pg_result_t *result);
 static ngx_int_t ngx_scc_contribute_stored(ngx_scc_contribute_t *c,
     ngx_scc_pg_result_t *result);
-static void ngx_scc_contribute_finish(ngx_scc_contribute_t *c, ngx_int_t rc);
 static void ngx_scc_contribute_stop(ngx_scc_contribute_t *c);
 static void ngx_scc_contribute_cleanup(void *data);
 
@@ -373,8 +370,7 @@ ngx_scc_contribute_identify(ngx_scc_contribute_t *c)
 static ngx_int_t
 ngx_scc_contribute_begin(ngx_scc_contribute_t *c)
 {
-    ngx_int_t                rc;
-    ngx_scc_pending_entry_t  entry;
+    ngx_int_t  rc;
 
     c->ack_end = ngx_current_msec + c->slcf->ack_timeout;
 
@@ -386,6 +382,18 @@ ngx_scc_contribute_begin(ngx_scc_contribute_t *c)
     }
 
     c->wait_end = ngx_current_msec + c->wait;
+
+    rc = ngx_scc_contribute_right(c);
+
+    return (rc == NGX_DECLINED) ? ngx_scc_contribute_start(c) : rc;
+}
+
+
+ngx_int_t
+ngx_scc_contribute_start(ngx_scc_contribute_t *c)
+{
+    ngx_int_t                rc;
+    ngx_scc_pending_entry_t  entry;
 
     if (!c->given) {
         return ngx_scc_contribute_write(c);
@@ -595,7 +603,7 @@ ngx_scc_contribute_decide(ngx_scc_contribute_t *c)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_scc_contribute_until(ngx_scc_contribute_t *c, ngx_msec_t end)
 {
     ngx_msec_int_t  left;
@@ -622,6 +630,7 @@ ngx_scc_contribute_timer(ngx_event_t *ev)
 
     switch (c->step) {
 
+    case NGX_SCC_STEP_RIGHT:
     case NGX_SCC_STEP_LOOK:
 
         if (c->pg_call != NULL) {
@@ -629,7 +638,8 @@ ngx_scc_contribute_timer(ngx_event_t *ev)
             c->pg_call = NULL;
         }
 
-        rc = ngx_scc_contribute_write(c);
+        rc = (c->step == NGX_SCC_STEP_RIGHT) ? ngx_scc_contribute_start(c)
+                                             : ngx_scc_contribute_write(c);
         break;
 
     case NGX_SCC_STEP_WRITE:
@@ -807,9 +817,7 @@ ngx_scc_contribute_stored(ngx_scc_contribute_t *c,
 }
 
 
-/* Does nothing while there is more to wait for. */
-
-static void
+void
 ngx_scc_contribute_finish(ngx_scc_contribute_t *c, ngx_int_t rc)
 {
     if (rc == NGX_AGAIN) {

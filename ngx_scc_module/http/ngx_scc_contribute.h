@@ -14,7 +14,8 @@
 /* What POST contributions shares between its files. */
 
 typedef enum {
-    NGX_SCC_STEP_LOOK = 0,              /* the ledger is asked first */
+    NGX_SCC_STEP_RIGHT = 0,             /* the ledger is asked whose it is */
+    NGX_SCC_STEP_LOOK,                  /* the ledger is asked first */
     NGX_SCC_STEP_WRITE,                 /* not durable yet */
     NGX_SCC_STEP_WAIT,                  /* durable; more is asked for */
 } ngx_scc_step_t;
@@ -56,6 +57,22 @@ typedef struct ngx_scc_contribute_s {
 /* All that can be judged without the body.  NGX_DECLINED: go on; else the
    rc of an answer that was sent. */
 ngx_int_t ngx_scc_contribute_head(ngx_scc_contribute_t *c);
+
+/*
+ * Whether the sender may say this, for those who take back.  NGX_DECLINED:
+ * go on; NGX_AGAIN: start() is called when it is known; else the rc of an
+ * answer that was sent.
+ */
+ngx_int_t ngx_scc_contribute_right(ngx_scc_contribute_t *c);
+
+/* Looks for it, or writes it; NGX_AGAIN, or the rc of an answer. */
+ngx_int_t ngx_scc_contribute_start(ngx_scc_contribute_t *c);
+
+/* NGX_AGAIN; the step's time is over at "end". */
+ngx_int_t ngx_scc_contribute_until(ngx_scc_contribute_t *c, ngx_msec_t end);
+
+/* Ends the request with rc; does nothing while there is more to wait for. */
+void ngx_scc_contribute_finish(ngx_scc_contribute_t *c, ngx_int_t rc);
 
 /* Counts, and answers what the client has to change. */
 ngx_int_t ngx_scc_contribute_reject(ngx_scc_contribute_t *c,

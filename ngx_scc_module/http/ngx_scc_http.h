@@ -95,6 +95,7 @@ typedef struct {
 
     ngx_http_complex_value_t  *contributor;
     ngx_http_complex_value_t  *contributor_name;
+    ngx_http_complex_value_t  *moderator;
     ngx_uint_t                 ack;             /* ngx_scc_ack_t */
     ngx_msec_t                 ack_timeout;
     ngx_flag_t                 ack_fallback;

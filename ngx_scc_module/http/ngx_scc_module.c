@@ -317,6 +317,13 @@ static ngx_command_t  ngx_scc_commands[] = {
       offsetof(ngx_scc_loc_conf_t, contributor_name),
       NULL },
 
+    { ngx_string("scc_moderator"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_scc_loc_conf_t, moderator),
+      NULL },
+
     { ngx_string("scc_ack"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_enum_slot,

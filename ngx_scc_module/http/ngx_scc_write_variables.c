@@ -58,6 +58,9 @@ static ngx_scc_write_var_t  ngx_scc_write_vars[] = {
     { ngx_string("scc_write_rejected_conflict"),
       offsetof(ngx_scc_write_stat_t, rejected[NGX_SCC_REJECT_CONFLICT]) },
 
+    { ngx_string("scc_write_rejected_right"),
+      offsetof(ngx_scc_write_stat_t, rejected[NGX_SCC_REJECT_RIGHT]) },
+
     { ngx_string("scc_write_refused"),
       offsetof(ngx_scc_write_stat_t, refused) },
 

@@ -57,6 +57,7 @@ typedef enum {
     NGX_SCC_REJECT_KEY,                 /* 400: Idempotency-Key, query */
     NGX_SCC_REJECT_BODY,                /* 400: faults */
     NGX_SCC_REJECT_CONFLICT,            /* 422: same id, other body */
+    NGX_SCC_REJECT_RIGHT,               /* 403: somebody else's */
     NGX_SCC_REJECT_N,
 } ngx_scc_reject_t;
 

@@ -11,7 +11,7 @@ SECTOR = 512
 
 KINDS = ["", "place", "place_accessibility", "building",
          "building_accessibility", "comment", "report", "retract", "restore",
-         "contributor", "erase"]
+         "contributor", "erase", "remove", "reinstate"]
 
 
 def _table():

@@ -92,6 +92,7 @@ LOCATION = {
     "scc_contributor": (["$remote_user", '"$http_x-$arg_y"', "all"],
                         ["", "a b"]),
     "scc_contributor_name": (["$http_x", '""'], ["", "a b"]),
+    "scc_moderator": (["$http_x", '""', "1"], ["", "a b"]),
     "scc_ack": (["journal", "queue", "applied"], ["", "none", "off",
                                                   "journal queue"]),
     "scc_ack_timeout": (["1ms", "2s"], ["0", "x", "", "1 2"]),

@@ -37,7 +37,7 @@ CONTENT = {
     "comment": "event_id, place_id, building_id, comment, contributor_id,"
                " hlc",
     "report": "event_id, place_id, reason, detail, contributor_id, hlc",
-    "retraction": "event_id, retracted, hlc, by_event",
+    "retraction": "event_id, said_by, retracted, hlc, by_event",
     "contributor": "id, display_name, hlc, erased_hlc",
     "contribution": "event_id, hlc, kind, target, contributor_id,"
         " contributor_name, idem_key, encode(body_sha256, 'hex'), body",
@@ -62,16 +62,18 @@ def contribute(db, *events):
 
 
 def content(db):
-    return {t: db.query(f"SELECT {c} FROM scc.{t} ORDER BY 1")
+    return {t: db.query(f"SELECT {c} FROM scc.{t} ORDER BY 1, 2")
             for t, c in CONTENT.items()}
 
 
-def retract(event, hlc, by="u9", kind="retract", **more):
+def retract(event, hlc, by=None, kind="retract", **more):
+    """By the event's own contributor."""
     ident = event.id if isinstance(event, Event) else event
+    by = by or getattr(event, "by", "u9")
     return Event(kind, {"eventId": str(ident)}, hlc=hlc, by=by, **more)
 
 
-def restore(event, hlc, by="u9"):
+def restore(event, hlc, by=None):
     return retract(event, hlc, by, "restore")
 
 
@@ -118,7 +120,8 @@ class Mix:
                            "place_accessibility", "building",
                            "building_accessibility", "comment", "report",
                            "contributor", "erase", "retract", "retract",
-                           "retract", "restore", "restore"])
+                           "retract", "retract", "restore", "restore",
+                           "remove", "reinstate"])
         if kind == "place":
             body = place(where, lng=127 + rnd.randrange(3) / 100,
                          buildingId=rnd.choice([None, house]),
@@ -155,11 +158,14 @@ def model(events):
     order = lambda e: (e.hlc, str(e.id))
     said = {}
     for e in events:
-        if e.kind in ("retract", "restore"):
-            about = json.loads(e.body)["eventId"]
+        if e.kind in ("retract", "restore", "remove", "reinstate"):
+            about = (json.loads(e.body)["eventId"],
+                     e.by if e.kind in ("retract", "restore") else "")
             if about not in said or order(said[about]) < order(e):
                 said[about] = e
-    gone = {i for i, e in said.items() if e.kind == "retract"}
+    gone = {str(e.id) for e in events for by in ("", e.by)
+            if (str(e.id), by) in said
+            and said[str(e.id), by].kind in ("retract", "remove")}
     live = [e for e in events if str(e.id) not in gone]
 
     def newest(kind, key):
@@ -296,10 +302,40 @@ def test_retract_shows_what_was_before(db):
     # an older retract comes late
     db.apply(retract(b, 10))
     assert db.page("a")["accessibility"]["stairInfo"] == "NONE"
-    # a newer one of somebody else's counts as well
-    db.apply(retract(b, 12, by="u3"))
-    assert db.page("a")["accessibility"]["stairInfo"] == "ONE"
-    assert db.value("SELECT count(*) FROM scc.contribution") == 9
+    assert db.value("SELECT count(*) FROM scc.contribution") == 8
+
+
+def test_whose_word_counts(db):
+    """One's own, and moderators': of strangers nothing, be it first or
+    last; neither undoes the other's."""
+    e = Event("place_accessibility", access("a"), hlc=5, by="u1")
+    said = Event("comment", {"placeId": "a", "comment": "c"}, hlc=5, by="u1")
+    shut = report("a", 6)
+    db.apply(retract(e, 9, by="u2"))
+    db.apply(Event("place", place("a")), e, said, shut)
+    there = lambda: (db.page("a")["accessibility"] is not None,
+                     db.value("SELECT count(*) FROM scc.comment"),
+                     db.page("a")["isClosed"])
+    assert there() == (True, 1, True)
+    rev = db.page("a")["rev"]
+    db.apply(*[retract(x, 10, by="u2") for x in (e, said)],
+             retract(shut, 10, by="u7"))
+    assert there() == (True, 1, True) and db.page("a")["rev"] == rev
+
+    remove = lambda x, hlc: retract(x, hlc, "m1", "remove")
+    reinstate = lambda x, hlc: retract(x, hlc, "m2", "reinstate")
+    db.apply(remove(e, 11), remove(said, 11), remove(shut, 11))
+    assert there() == (False, 0, False)
+    db.apply(restore(e, 12), restore(said, 12), restore(shut, 12))
+    assert there() == (False, 0, False)
+    db.apply(retract(e, 13))
+    db.apply(reinstate(e, 14), reinstate(said, 14), reinstate(shut, 14))
+    assert there() == (False, 1, True)
+    db.apply(restore(e, 15))
+    assert there() == (True, 1, True)
+    # a moderator's word that comes late is older
+    db.apply(remove(e, 13))
+    assert there() == (True, 1, True)
 
 
 def test_retract_comes_first(db):
@@ -354,7 +390,7 @@ def test_a_renaming_is_retracted(db):
     assert name() == "second"
     db.apply(retract(e, 5, by="u1", name=None))
     assert name() == "first"
-    db.apply(restore(e, 6, by="u2"))
+    db.apply(retract(e, 6, kind="restore", name=None))
     assert name() == "second"
 
 
@@ -403,6 +439,7 @@ def test_a_report_before_its_place(db):
     ("report", {"placeId": "a", "reason": "NICE"}, "reason"),
     ("report", {"reason": "CLOSED"}, "placeId"),
     ("retract", {}, "eventId"),
+    ("remove", {"eventId": "1"}, "eventId"),
     ("restore", {"eventId": "x"}, "eventId"),
 ])
 def test_bad_ones_of_the_new_kinds(db, kind, body, field):
@@ -434,8 +471,7 @@ def test_order_numbers(db):
     assert order()["u0"] == 4
     db.apply(retract(e, 20), e)
     db.apply(Event("place_accessibility", access("z"), hlc=1, by="u5"))
-    assert order() == {"u0": 4, "u3": 1, "u2": 2, "u1": 3, "u9": None,
-                       "u5": 5}
+    assert order() == {"u0": 4, "u3": 1, "u2": 2, "u1": 3, "u5": 5}
     page = db.page("a")
     assert {c["id"]: c["order"] for c in page["contributors"]} \
         == {"u3": 1, "u2": 2, "u1": 3}

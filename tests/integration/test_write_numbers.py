@@ -21,12 +21,12 @@ def pg():
 
 NUMBERS = ["accepted", "repeated", "waited", "rejected_contributor",
            "rejected_type", "rejected_size", "rejected_key", "rejected_body",
-           "rejected_conflict", "refused", "unknown", "fallback", "left",
-           "journaled", "journal_batches", "journal_bytes", "journal_failed",
-           "journal_errors", "journal_segments", "journal_reserves",
-           "sync_usec", "queued", "unqueued", "applied", "known", "dead",
-           "retries", "future", "forgotten", "pending", "oldest",
-           "sync_times"]
+           "rejected_conflict", "rejected_right", "refused", "unknown",
+           "fallback", "left", "journaled", "journal_batches", "journal_bytes",
+           "journal_failed", "journal_errors", "journal_segments",
+           "journal_reserves", "sync_usec", "queued", "unqueued", "applied",
+           "known", "dead", "retries", "future", "forgotten", "pending",
+           "oldest", "sync_times"]
 NUMBERS_AT = "location = /numbers { return 200 '%s'; }\n" % "\\n".join(
     f"{x} $scc_write_{x}" for x in NUMBERS)
 

@@ -24,7 +24,7 @@ test_syntax(void **state)
         { "{", "", ": cannot be read as JSON" },
         { "{}", "", "kind: must be one of place, place_accessibility, "
           "building, building_accessibility, comment, report, retract, "
-          "restore, contributor, erase" },
+          "restore, contributor, erase, remove, reinstate" },
         { "[]", "", ": must be a JSON object" },
         { "[{'kind':'erase'}]", "", ": must be a JSON object" },
         { "1", "", ": must be a JSON object" },
@@ -653,7 +653,7 @@ test_readme(void **state)
 
     assert_non_null(rules);
     assert_int_equal(i, rules->n);
-    assert_int_equal(kinds, SCC_KIND_ERASE);
+    assert_int_equal(kinds, SCC_KIND_LAST);
 }
 
 

@@ -77,7 +77,8 @@ CREATE TABLE scc.contribution (
 
     CONSTRAINT contribution_kind CHECK (kind IN ('place', 'building',
         'place_accessibility', 'building_accessibility', 'comment', 'report',
-        'retract', 'restore', 'contributor', 'erase')),
+        'retract', 'restore', 'contributor', 'erase', 'remove',
+        'reinstate')),
     CONSTRAINT contribution_target
         CHECK (octet_length(target) BETWEEN 1 AND 64),
     CONSTRAINT contribution_contributor_id
@@ -288,13 +289,18 @@ CREATE INDEX contributor_erased ON scc.contributor (id)
     WHERE erased_hlc IS NOT NULL;
 
 
--- The newest retract or restore of each event, known already or not.
+-- The newest word of each contributor (retract, restore), and of all
+-- moderators together (remove, reinstate; "said_by" is empty), on each event,
+-- known already or not.  Whose word counts, scc.hidden() says.
 
 CREATE TABLE scc.retraction (
-    event_id   uuid PRIMARY KEY,
+    event_id   uuid NOT NULL,
+    said_by    text NOT NULL COLLATE "C",
     retracted  bool NOT NULL,
     hlc        bigint NOT NULL,
-    by_event   uuid NOT NULL
+    by_event   uuid NOT NULL,
+
+    PRIMARY KEY (event_id, said_by)
 );
 
 

@@ -58,11 +58,13 @@ DECLARE
 BEGIN
     IF kind IS NULL OR kind NOT IN ('place', 'building',
         'place_accessibility', 'building_accessibility', 'comment', 'report',
-        'retract', 'restore', 'contributor', 'erase')
+        'retract', 'restore', 'contributor', 'erase', 'remove',
+        'reinstate')
     THEN
         RETURN format('kind %L is unknown; use place, building, '
             'place_accessibility, building_accessibility, comment, report, '
-            'retract, restore, contributor or erase', kind);
+            'retract, restore, contributor, erase, remove or reinstate',
+            kind);
     END IF;
 
     BEGIN
@@ -127,6 +129,8 @@ BEGIN
             ('report', 'detail', 'string', false, NULL),
             ('retract', 'eventId', 'uuid', true, NULL),
             ('restore', 'eventId', 'uuid', true, NULL),
+            ('remove', 'eventId', 'uuid', true, NULL),
+            ('reinstate', 'eventId', 'uuid', true, NULL),
             ('contributor', 'contributorId', 'id', false, NULL),
             ('contributor', 'displayName', 'string 512', false, NULL))
             AS t(kind, field, type, required, allowed)

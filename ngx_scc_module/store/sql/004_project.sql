@@ -7,6 +7,17 @@
 SET ROLE scc_owner;
 
 
+-- Whether an event counts for nothing: its own contributor took it back, or
+-- moderators removed it.  Others' words on it change nothing.
+
+CREATE FUNCTION scc.hidden(event_id uuid, contributor_id text) RETURNS bool
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM scc.retraction r
+                   WHERE r.event_id = hidden.event_id AND r.retracted
+                       AND r.said_by IN ('', hidden.contributor_id))
+$$;
+
+
 -- The projections' writers.  Arrays hold an event per element, kinds mixed;
 -- each writer takes its own kind.  With "force" the event replaces what is
 -- there, though it be older: what was there is retracted.
@@ -309,8 +320,7 @@ BEGIN
                   AND c.kind = refold.kind COLLATE "C"
                   AND c.kind IN ('place_accessibility',
                                  'building_accessibility')) l
-        LEFT JOIN scc.retraction r ON r.event_id = l.event_id
-        WHERE r.retracted IS NOT TRUE
+        WHERE NOT scc.hidden(l.event_id, l.contributor_id)
         ORDER BY l.hlc DESC, l.event_id DESC
     LOOP
         BEGIN
@@ -371,17 +381,16 @@ BEGIN
         SELECT n.name, n.hlc
         FROM (SELECT l.contributor_name COLLATE "C" AS name, l.hlc
               FROM scc.contribution l
-              LEFT JOIN scc.retraction r ON r.event_id = l.event_id
               WHERE l.contributor_id = c.id
                   AND l.contributor_name IS NOT NULL
-                  AND (l.kind <> 'contributor' OR r.retracted IS NOT TRUE)
+                  AND (l.kind <> 'contributor'
+                       OR NOT scc.hidden(l.event_id, l.contributor_id))
               UNION ALL
               SELECT l.body::jsonb ->> 'displayName', l.hlc
               FROM scc.contribution l
-              LEFT JOIN scc.retraction r ON r.event_id = l.event_id
               WHERE l.target = c.id AND l.kind = 'contributor'
                   AND l.body::jsonb ->> 'displayName' IS NOT NULL
-                  AND r.retracted IS NOT TRUE) n
+                  AND NOT scc.hidden(l.event_id, l.contributor_id)) n
         ORDER BY n.hlc DESC, n.name DESC
         LIMIT 1)
     FROM unnest(contributors) AS i(id)

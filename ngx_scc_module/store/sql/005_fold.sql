@@ -151,7 +151,8 @@ BEGIN
                  THEN u.doc ->> 'buildingId'
                  WHEN u.kind = 'comment'
                  THEN coalesce(u.doc ->> 'placeId', u.doc ->> 'buildingId')
-                 WHEN u.kind IN ('retract', 'restore')
+                 WHEN u.kind IN ('retract', 'restore', 'remove',
+                                 'reinstate')
                  THEN (u.doc ->> 'eventId')::uuid::text
                  WHEN u.kind = 'contributor'
                  THEN coalesce(u.doc ->> 'contributorId', u.contributor_id)
@@ -197,31 +198,37 @@ BEGIN
 
     -- Corrections first, so that events of this batch know of them.
 
-    IF kinds && ARRAY['retract', 'restore'] THEN
+    IF kinds && ARRAY['retract', 'restore', 'remove', 'reinstate'] THEN
         WITH said AS (
-            INSERT INTO scc.retraction AS t (event_id, retracted, hlc,
-                by_event)
-            SELECT DISTINCT ON (u.about) u.about, u.kind = 'retract', u.hlc,
-                u.event_id
-            FROM (SELECT c.*, (c.doc ->> 'eventId')::uuid AS about
-                  FROM unnest(ids, hlcs, kinds, doc)
-                      AS c(event_id, hlc, kind, doc)
-                  WHERE c.kind IN ('retract', 'restore') OFFSET 0) u
-            ORDER BY u.about, u.hlc DESC, u.event_id DESC
-            ON CONFLICT (event_id) DO UPDATE SET
+            INSERT INTO scc.retraction AS t (event_id, said_by, retracted,
+                hlc, by_event)
+            SELECT DISTINCT ON (u.about, u.said_by) u.about, u.said_by,
+                u.kind IN ('retract', 'remove'), u.hlc, u.event_id
+            FROM (SELECT c.*, (c.doc ->> 'eventId')::uuid AS about,
+                      CASE WHEN c.kind IN ('retract', 'restore')
+                           THEN c.contributor_id ELSE '' END COLLATE "C"
+                          AS said_by
+                  FROM unnest(ids, hlcs, kinds, cids, doc)
+                      AS c(event_id, hlc, kind, contributor_id, doc)
+                  WHERE c.kind IN ('retract', 'restore', 'remove',
+                                   'reinstate') OFFSET 0) u
+            ORDER BY u.about, u.said_by, u.hlc DESC, u.event_id DESC
+            ON CONFLICT (event_id, said_by) DO UPDATE SET
                 retracted = excluded.retracted,
                 hlc = excluded.hlc,
                 by_event = excluded.by_event
             WHERE (t.hlc, t.by_event) < (excluded.hlc, excluded.by_event)
-            RETURNING t.event_id)
-        SELECT array_agg(event_id) INTO about FROM said;
+            RETURNING t.event_id, t.said_by)
+        SELECT array_agg(DISTINCT s.event_id) INTO about
+            FROM said s
+            JOIN scc.contribution l ON l.event_id = s.event_id
+            WHERE s.said_by IN ('', l.contributor_id);
     END IF;
 
     IF EXISTS (SELECT FROM scc.retraction) THEN
         SELECT array_agg(u.id) INTO hidden
-            FROM unnest(ids) AS u(id)
-            JOIN scc.retraction r ON r.event_id = u.id
-            WHERE r.retracted;
+            FROM unnest(ids, cids) AS u(id, contributor_id)
+            WHERE scc.hidden(u.id, u.contributor_id);
     END IF;
 
     -- Of names given at the same hlc the greater wins: any order, one result.
@@ -338,16 +345,16 @@ BEGIN
 
     IF about IS NOT NULL THEN
         WITH gone AS (
-            DELETE FROM scc.report t USING scc.retraction r
-            WHERE t.event_id = ANY (about) AND r.event_id = t.event_id
-                AND r.retracted
+            DELETE FROM scc.report t
+            WHERE t.event_id = ANY (about)
+                AND scc.hidden(t.event_id, t.contributor_id)
             RETURNING t.place_id, t.reason)
         SELECT array_agg(place_id) INTO closed FROM gone
             WHERE reason = 'CLOSED';
 
-        DELETE FROM scc.comment t USING scc.retraction r
-        WHERE t.event_id = ANY (about) AND r.event_id = t.event_id
-            AND r.retracted;
+        DELETE FROM scc.comment t
+        WHERE t.event_id = ANY (about)
+            AND scc.hidden(t.event_id, t.contributor_id);
 
         FOR e IN
             SELECT DISTINCT l.kind, l.target
@@ -401,8 +408,8 @@ BEGIN
             INTO ids, hlcs, kinds, cids, doc
             FROM unnest(about) AS a(id)
             JOIN scc.contribution l ON l.event_id = a.id
-            JOIN scc.retraction r ON r.event_id = a.id
-            WHERE NOT r.retracted AND l.kind IN ('comment', 'report')
+            WHERE l.kind IN ('comment', 'report')
+                AND NOT scc.hidden(l.event_id, l.contributor_id)
                 AND l.event_id <> ALL (fresh);
     END IF;
 

@@ -225,9 +225,8 @@ BEGIN
                                 FROM scc.contribution l
                                 WHERE l.target = p.building_id
                                     AND l.kind = 'building_accessibility') e
-                          LEFT JOIN scc.retraction r
-                              ON r.event_id = e.event_id
-                          WHERE r.retracted IS NOT TRUE
+                          WHERE NOT scc.hidden(e.event_id,
+                                               e.contributor_id)
                           ORDER BY e.contributor_id, e.hlc, e.event_id) o
                     LEFT JOIN scc.contributor c ON c.id = o.id
                     LEFT JOIN scc.number n
@@ -242,7 +241,8 @@ $$;
 
 GRANT SELECT ON scc.feature TO scc_app;
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA scc FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION scc.place_page(text), scc.json_time(timestamptz),
+GRANT EXECUTE ON FUNCTION scc.place_page(text), scc.hidden(uuid, text),
+    scc.json_time(timestamptz),
     scc.json_location(int, int),
     scc.wide_page(bigint, bigint, bigint, bigint, bigint, bigint, int, int,
         int, int, int, int, bigint, text, int, bool, bool, text, int)
