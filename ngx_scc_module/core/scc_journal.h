@@ -28,6 +28,8 @@
  *    88 16  the writer's previous segment, zeros if none
  *   104  4  that segment's last chain
  *   108  4  length of the host's name, <= 128     112 the name, zeros
+ *   240  4  1 if names were erased from its records since it was sealed: its
+ *           chain is another one than the next segment knows
  *
  * Batch header, 64 bytes:
  *     0  4  "SCCB"         4  4  type: 1 RECORDS, 2 SEAL
@@ -126,6 +128,13 @@ typedef struct {
    the first SCC_JOURNAL_HOST_MAX bytes are kept. */
 uint32_t scc_segment_write(uint8_t block[SCC_JOURNAL_BLOCK],
     const scc_segment_t *s);
+
+/* Marks a block 0 as that of a segment from which names were erased.
+   Returns the block's crc32c, as write() does. */
+uint32_t scc_segment_erase(uint8_t block[SCC_JOURNAL_BLOCK]);
+
+/* Of a valid block 0. */
+bool scc_segment_erased(const uint8_t block[SCC_JOURNAL_BLOCK]);
 
 /* DECLINED if it is no valid block 0 of format 1.  host points into the
    block. */

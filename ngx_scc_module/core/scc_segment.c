@@ -25,6 +25,7 @@
 #define SCC_SEGMENT_AT_CHAIN     104
 #define SCC_SEGMENT_AT_HOST_LEN  108
 #define SCC_SEGMENT_AT_HOST      112
+#define SCC_SEGMENT_AT_ERASED    (SCC_SEGMENT_AT_HOST + SCC_JOURNAL_HOST_MAX)
 
 
 static uint32_t scc_segment_crc(const uint8_t *block);
@@ -107,6 +108,27 @@ scc_segment_read(const uint8_t block[SCC_JOURNAL_BLOCK], scc_segment_t *s,
     *chain = crc;
 
     return SCC_OK;
+}
+
+
+uint32_t
+scc_segment_erase(uint8_t block[SCC_JOURNAL_BLOCK])
+{
+    uint32_t  crc;
+
+    scc_put32(block + SCC_SEGMENT_AT_ERASED, 1);
+
+    crc = scc_segment_crc(block);
+    scc_put32(block + SCC_SEGMENT_AT_CRC, crc);
+
+    return crc;
+}
+
+
+bool
+scc_segment_erased(const uint8_t block[SCC_JOURNAL_BLOCK])
+{
+    return scc_le32(block + SCC_SEGMENT_AT_ERASED) == 1;
 }
 
 

@@ -44,6 +44,7 @@ typedef struct {
 
 static int scc_ctl_journal(const scc_ctl_args_t *args);
 static int scc_ctl_journal_make(const scc_ctl_args_t *args);
+static int scc_ctl_journal_names(const scc_ctl_args_t *args);
 static int scc_ctl_journal_identity(const char *option, uint8_t store[16]);
 static int scc_ctl_stat_read(scc_ctl_stat_t *st, scc_ctl_segment_t *s);
 static int scc_ctl_stat_count(scc_ctl_stat_t *st, const char *day,
@@ -64,10 +65,10 @@ static const scc_ctl_opt_t  scc_ctl_journal_opts[] = {
 
 
 const scc_ctl_cmd_t  scc_ctl_journal_cmd = {
-    "journal", "ls|cat|verify|stat|init DIR...",
-    "look into journals, check them, or make one",
+    "journal", "ls|cat|verify|stat|init|erase DIR...",
+    "look into journals, check them, make one, or erase names in it",
     "A journal is a directory of segments, where nginx keeps what it has\n"
-    "acknowledged.  Nothing here changes a segment, and nginx may be "
+    "acknowledged.  Only erase changes a segment, and nginx may be "
     "running.\nInstead of DIR, ls, cat, verify and stat also take segments' "
     "files.\n\n"
     "  ls       a line per segment: state, records, time of the first and "
@@ -81,7 +82,10 @@ const scc_ctl_cmd_t  scc_ctl_journal_cmd = {
     "do;\n           exit code 1 if anything is\n"
     "  stat     records by day and kind, segments by state\n"
     "  init     makes DIR a journal of the store: creates it with mode 0700 "
-    "and\n           writes DIR/store; refuses a journal of another store\n\n"
+    "and\n           writes DIR/store; refuses a journal of another store\n"
+    "  erase    of contributors that the store has erased: their names and "
+    "keys in\n           sealed segments that were applied; run it from "
+    "time to time\n\n"
     "A segment that is in two directories, as nginx keeps a synced copy, "
     "counts\nonce for cat and stat, by the better file.\n",
     scc_ctl_journal_opts, scc_ctl_journal
@@ -108,7 +112,7 @@ scc_ctl_journal(const scc_ctl_args_t *args)
 
     if (args->argc == 0) {
         return scc_ctl_usage("journal", "say what to do: ls, cat, verify, "
-                             "stat or init");
+                             "stat, init or erase");
     }
 
     if (args->argc == 1) {
@@ -120,11 +124,17 @@ scc_ctl_journal(const scc_ctl_args_t *args)
         return scc_ctl_journal_make(args);
     }
 
+    if (strcmp(args->argv[0], "erase") == 0
+        && args->opt[SCC_CTL_JOURNAL_STORE] == NULL)
+    {
+        return scc_ctl_journal_names(args);
+    }
+
     if (args->opt[SCC_CTL_JOURNAL_STORE] != NULL
         || args->opt[SCC_CTL_JOURNAL_PG] != NULL)
     {
         return scc_ctl_usage("journal", "--store and --pg are options of "
-                             "init only");
+                             "init, and --pg of erase");
     }
 
     for (i = 0; scc_ctl_journal_parts[i].name != NULL; i++) {
@@ -147,7 +157,32 @@ scc_ctl_journal(const scc_ctl_args_t *args)
     }
 
     return scc_ctl_usage("journal", "there is no \"%s\"; it is ls, cat, "
-                         "verify, stat or init", args->argv[0]);
+                         "verify, stat, init or erase", args->argv[0]);
+}
+
+
+static int
+scc_ctl_journal_names(const scc_ctl_args_t *args)
+{
+    int                 rc;
+    const char         *conninfo;
+    scc_ctl_journal_t   j;
+
+    conninfo = scc_ctl_pg_conninfo("journal", args->opt[SCC_CTL_JOURNAL_PG]);
+
+    if (conninfo == NULL) {
+        return SCC_CTL_USAGE;
+    }
+
+    rc = SCC_CTL_FAILED;
+
+    if (scc_ctl_journal_list(&j, args->argc - 1, args->argv + 1) == 0) {
+        rc = scc_ctl_journal_erase(&j, conninfo);
+    }
+
+    scc_ctl_journal_free(&j);
+
+    return rc;
 }
 
 

@@ -18,6 +18,7 @@ int scc_ctl_journal_stat(scc_ctl_journal_t *j);
 int scc_ctl_journal_cat(scc_ctl_journal_t *j);
 int scc_ctl_journal_verify(scc_ctl_journal_t *j);
 int scc_ctl_journal_init(char *dir, const uint8_t store[16]);
+int scc_ctl_journal_erase(scc_ctl_journal_t *j, const char *conninfo);
 
 
 /*

@@ -218,8 +218,10 @@ scc_ctl_verify_links(scc_ctl_verify_t *v, const scc_ctl_segment_t *s)
         if (t != s && t->known && !t->copy
             && memcmp(t->head.previous, s->head.segment, 16) == 0)
         {
+            /* it was whole when names were erased, and its chain is new */
+
             v->links[v->n_links].by = t;
-            v->links[v->n_links++].found = false;
+            v->links[v->n_links++].found = s->erased;
         }
     }
 }

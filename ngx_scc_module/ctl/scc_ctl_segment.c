@@ -512,6 +512,7 @@ scc_ctl_segment_judge(scc_ctl_segment_t *s, bool live)
     s->head = scan.segment;
     s->chain = scan.chain;
     s->pos = scan.pos;
+    s->erased = s->known && scc_segment_erased(s->bytes.data);
 
     if (scan.end == SCC_END_SEALED) {
         s->state = SCC_CTL_SEGMENT_SEALED;

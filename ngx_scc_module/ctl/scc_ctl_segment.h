@@ -43,6 +43,7 @@ typedef struct {
     size_t                    pos;      /* after the last valid batch */
     size_t                    size;     /* of the file */
     bool                      copy;     /* a better one is in the list */
+    bool                      erased;   /* names in it were */
 
     /* between load() and unload() */
     uint8_t                  *block;

@@ -190,7 +190,7 @@ def test_init_refuses(folder):
     (["init", "x", "--store", "1234"], "is not a UUID"),
     (["init", "x", "--store", str(STORE), "--pg", "dbname=x"], "not both"),
     (["init", "x"], "no PostgreSQL server named"),
-    (["ls", "x", "--store", str(STORE)], "options of init only"),
+    (["ls", "x", "--store", str(STORE)], "options of init, and --pg of erase"),
 ])
 def test_command_line(args, said):
     p = journal(*args, code=2, env={"SCC_PG": ""})

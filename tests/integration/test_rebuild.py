@@ -229,6 +229,68 @@ def test_store_from_journals(figure):
         assert exports(pg) == after
 
 
+def test_names_leave_the_journal():
+    """Of who was erased, in both directories; what is rebuilt from them is
+    what was there, and nothing of it is new to the store."""
+    def files(suffix):
+        return [os.path.join(d, f) for d in nginx.dirs
+                for f in sorted(os.listdir(d)) if f.endswith(suffix)]
+
+    def marked():
+        return {f[:-4] for f in files(".seg")} \
+            == {f[:-8] for f in files(".applied")} != set()
+
+    def holds(*words):
+        text = b"".join(open(f, "rb").read() for f in files(".seg"))
+        return [w.encode() in text for w in words]
+
+    words = ("홍길동-1", "홍길동-2", "key-of-u1", "남은 이름", "새 이름")
+    with Postgres() as pg:
+        sccctl("init", pg=pg)
+        store = store_uuid(pg)
+        with Writer(pg, n_dirs=2, workers=1, helper=True) as nginx:
+            say = lambda data, user, name, key=None: nginx.post(
+                data, user, key, {"X-Name": name, "Prefer": "wait=5"})
+            rename = b'{"kind":"contributor","displayName":"%s"}'
+            for a in (say(body("p1"), "u1", words[0], words[2]),
+                      say(rename % words[1].encode(), "u1", words[0]),
+                      say(body("p1"), "u2", words[3]),
+                      say(b'{"kind":"erase"}', "u1", words[0]),
+                      say(body("p2"), "u1", words[4])):
+                assert a.status == 201, a.body
+            erase = lambda: sccctl("journal", "erase", *nginx.dirs, pg=pg,
+                                   check=False)
+            p = erase()
+            assert p.returncode == 0 and "2 segments with names have to " \
+                "wait" in p.stdout, p.stdout + p.stderr
+            nginx.reload()
+            wait_until(marked, 20, "the segments to be applied", 0.1)
+            assert all(holds(*words))
+            p = erase()
+            assert "1 erased contributors; 6 records of 2 segments" \
+                in p.stdout, p.stdout + p.stderr
+            assert holds(*words) == [False] * 3 + [True] * 2
+            p = erase()
+            assert " 0 records of 0 segments" in p.stdout
+            say(body("p3"), "u2", words[3])
+            nginx.reload()
+            wait_until(marked, 20, "the segments to be applied", 0.1)
+            sccctl("journal", "verify", *nginx.dirs)
+
+            # read once more by the helper
+            for f in files(".applied"):
+                os.unlink(f)
+            nginx.reload()
+            wait_until(marked, 20, "the segments to be applied", 0.1)
+            dirs = nginx.dirs
+        assert pg.query("SELECT count(*) FROM scc.dead_letter") == [(0,)]
+        before = exports(pg)
+    with Postgres() as pg:
+        fresh_like(pg, store)
+        rebuild(pg, *dirs)
+        assert exports(pg) == before
+
+
 def test_numbers_of_the_journal(fresh, folder):
     """Two copies, an unfinished line, a damaged one, another store's."""
     folder, store = folder

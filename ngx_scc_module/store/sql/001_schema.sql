@@ -441,8 +441,8 @@ END
 $$;
 
 -- The ledger only grows, but who wants to be forgotten is: names and keys
--- become NULL, a contributor event loses the name in its body.  Its
--- body_sha256 stays that of the bytes received.
+-- become NULL, a contributor event loses the name in its body, and has the
+-- digest of what is left.
 
 CREATE FUNCTION scc.nameless(body text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -454,17 +454,19 @@ LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.event_id, NEW.hlc, NEW.received_at, NEW.applied_at,
         NEW.segment_id, NEW.schema_ver, NEW.kind, NEW.target,
-        NEW.contributor_id, NEW.body_sha256)
+        NEW.contributor_id)
        IS NOT DISTINCT FROM
        (OLD.event_id, OLD.hlc, OLD.received_at, OLD.applied_at,
         OLD.segment_id, OLD.schema_ver, OLD.kind, OLD.target,
-        OLD.contributor_id, OLD.body_sha256)
+        OLD.contributor_id)
        AND (NEW.contributor_name IS NULL
             OR NEW.contributor_name = OLD.contributor_name)
        AND (NEW.idem_key IS NULL OR NEW.idem_key = OLD.idem_key)
-       AND (NEW.body = OLD.body
+       AND ((NEW.body, NEW.body_sha256) = (OLD.body, OLD.body_sha256)
             OR OLD.kind = 'contributor'
-               AND NEW.body = scc.nameless(OLD.body))
+               AND NEW.body = scc.nameless(OLD.body)
+               AND NEW.body_sha256
+                   = sha256(convert_to(NEW.body, 'UTF8')))
        AND (NEW.contributor_name, NEW.idem_key, NEW.body)
            IS DISTINCT FROM (OLD.contributor_name, OLD.idem_key, OLD.body)
     THEN

@@ -49,7 +49,8 @@ SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
     UPDATE scc.contribution l
-    SET body = scc.nameless(l.body)
+    SET body = scc.nameless(l.body),
+        body_sha256 = sha256(convert_to(scc.nameless(l.body), 'UTF8'))
     WHERE l.target = erase.contributor_id COLLATE "C"
         AND l.kind = 'contributor' AND l.hlc <= erase.until
         AND l.body::jsonb ? 'displayName';

@@ -7,6 +7,16 @@
 SET ROLE scc_owner;
 
 
+-- Whether a name was erased from a body, which then is another than the one
+-- that journals and clients may still have.
+
+CREATE FUNCTION scc.erased(kind text, body text) RETURNS bool
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN kind = 'contributor'
+                THEN NOT body::jsonb ? 'displayName' END
+$$;
+
+
 -- Applies contributions of any kind, in any order, any number of times: only
 -- events that the ledger does not have are added and folded, per target the
 -- greatest (hlc, event_id) that is not retracted wins as a whole document.
@@ -68,6 +78,7 @@ BEGIN
                 LEFT JOIN scc.contribution l ON l.event_id = u.event_id
                 WHERE l.body_sha256
                     IS DISTINCT FROM sha256(convert_to(u.body, 'UTF8'))
+                    AND scc.erased(l.kind, l.body) IS NOT TRUE
                 ORDER BY u.i);
         END IF;
 
@@ -156,7 +167,7 @@ SET enable_mergejoin = off AS $$
     FROM unnest(missing.event_id, missing.body_sha256) WITH ORDINALITY
         AS u(event_id, body_sha256, i)
     LEFT JOIN scc.contribution l ON l.event_id = u.event_id
-        AND l.body_sha256 = u.body_sha256
+        AND (l.body_sha256 = u.body_sha256 OR scc.erased(l.kind, l.body))
     WHERE l.event_id IS NULL
     ORDER BY u.i
 $$;
@@ -292,7 +303,7 @@ GRANT EXECUTE ON FUNCTION
         timestamptz[], uuid[], text[]),
     scc.apply(uuid[], bigint[], text[], text[], text[], text[],
         timestamptz[], uuid, text[]),
-    scc.missing(uuid[], bytea[]),
+    scc.missing(uuid[], bytea[]), scc.erased(text, text),
     scc.bury(uuid, uuid, text, text, bytea),
     scc.resolve(bigint, bytea),
     scc.numbers_due(int), scc.numbers_kept(text[], bigint[]),
