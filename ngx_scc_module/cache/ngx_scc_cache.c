@@ -226,6 +226,18 @@ ngx_scc_cells_hold(ngx_scc_cells_t *job, ngx_pool_t *pool)
 }
 
 
+void
+ngx_scc_cells_gzip(ngx_scc_cells_t *job, ngx_uint_t i,
+    const scc_gzip_slice_t *slice)
+{
+    if (job->known[i].from == NGX_SCC_FROM_ZONE
+        && job->items != NULL && job->items[i].entry != NULL)
+    {
+        ngx_scc_zone_put_gzip(job->cache->zone, job->items[i].entry, slice);
+    }
+}
+
+
 u_char *
 ngx_scc_cache_key(ngx_scc_cache_t *cache, u_char *p, uint32_t key)
 {
@@ -336,6 +348,7 @@ ngx_scc_cells_deliver(ngx_scc_wait_t *wait, const scc_blob_t *blob,
             }
 
             item->entry = entry;
+            job->known[wait->i].gzip = ngx_scc_zone_gzip(entry);
             job->zone++;
         }
     }
@@ -377,6 +390,7 @@ ngx_scc_cells_zone(ngx_scc_cells_t *job)
         if (item->fresh || (item->bearable && item->claimed)) {
             job->cells[i].blob = *ngx_scc_zone_blob(item->entry);
             job->known[i].from = NGX_SCC_FROM_ZONE;
+            job->known[i].gzip = ngx_scc_zone_gzip(item->entry);
             job->have[i] = 1;
             job->hits++;
             job->zone++;
@@ -723,6 +737,7 @@ ngx_scc_cells_old(ngx_scc_cells_t *job, ngx_uint_t i)
         {
             *blob = *kept;
             job->known[i].from = NGX_SCC_FROM_ZONE;
+            job->known[i].gzip = ngx_scc_zone_gzip(entry);
             job->zone++;
         }
     }

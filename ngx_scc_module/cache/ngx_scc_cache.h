@@ -79,8 +79,8 @@ typedef void (*ngx_scc_cells_pt)(ngx_scc_cells_t *job, ngx_int_t rc);
 
 /*
  * What a finished job knows of cell i beside cells[i].key and .blob (whose
- * ver is the cell's version): where its bytes are, and whether they are an
- * old copy.
+ * ver is the cell's version): where its bytes are, whether they are an old
+ * copy, and its features deflated, or NULL.
  */
 
 typedef enum {
@@ -93,6 +93,7 @@ typedef enum {
 typedef struct {
     ngx_scc_from_t           from;
     ngx_uint_t               stale;
+    const scc_gzip_slice_t  *gzip;          /* with the bytes of the zone */
 } ngx_scc_cell_t;
 
 
@@ -148,12 +149,17 @@ ngx_int_t ngx_scc_cells_get(ngx_scc_cells_t *job);
 void ngx_scc_cells_cancel(ngx_scc_cells_t *job);
 
 /*
- * In a finished job's handler: the bytes of the cells FROM the zone stay
- * valid and unchanged until the pool is destroyed, whatever becomes of the
- * job: bufs may point into them.  Take the request's pool, which outlives
- * its output.  The others have to be copied.
+ * In a finished job's handler: the bytes (gzip's too) of the cells FROM the
+ * zone stay valid and unchanged until the pool is destroyed, whatever becomes
+ * of the job: bufs may point into them.  Take the request's pool, which
+ * outlives its output.  The others have to be copied.
  */
 ngx_int_t ngx_scc_cells_hold(ngx_scc_cells_t *job, ngx_pool_t *pool);
+
+/* Before that: the caller has deflated the features (blob.frags) of cell i;
+   if it is FROM the zone, the slice is copied for who comes later. */
+void ngx_scc_cells_gzip(ngx_scc_cells_t *job, ngx_uint_t i,
+    const scc_gzip_slice_t *slice);
 
 
 /*

@@ -20,6 +20,10 @@ static void ngx_scc_zone_layout(ngx_scc_zone_shared_t *sh, u_char *p,
 static uint64_t ngx_scc_zone_magic(void);
 static ngx_uint_t ngx_scc_zone_claimed(ngx_scc_zone_claim_t *claim,
     uint64_t now);
+static ngx_scc_zone_entry_t *ngx_scc_zone_room(ngx_scc_zone_t *zone,
+    size_t len);
+static void ngx_scc_zone_fill(ngx_scc_zone_entry_t *e, scc_str_t bytes,
+    const scc_blob_t *blob);
 static ngx_uint_t ngx_scc_zone_late(ngx_scc_zone_shared_t *sh, uint32_t key,
     const ngx_scc_zone_note_t *note, uint32_t gen, ngx_uint_t from_redis,
     uint64_t ver);
@@ -290,6 +294,13 @@ ngx_scc_zone_blob(ngx_scc_zone_entry_t *entry)
 }
 
 
+const scc_gzip_slice_t *
+ngx_scc_zone_gzip(ngx_scc_zone_entry_t *entry)
+{
+    return (entry->gzip.data != NULL) ? &entry->gzip : NULL;
+}
+
+
 void
 ngx_scc_zone_note(ngx_scc_zone_t *zone, uint32_t key,
     ngx_scc_zone_note_t *note, uint32_t *gen)
@@ -319,14 +330,10 @@ ngx_scc_zone_put(ngx_scc_zone_t *zone, uint32_t key,
     const ngx_scc_zone_note_t *note, uint32_t gen, ngx_uint_t from_redis,
     scc_str_t bytes, const scc_blob_t *blob)
 {
-    size_t                  size;
-    u_char                 *p;
     ngx_scc_zone_entry_t   *e, *other;
     ngx_scc_zone_shared_t  *sh;
 
     sh = zone->sh;
-    size = NGX_SCC_ZONE_HEADER + bytes.len;
-
     e = NULL;
 
     ngx_scc_zone_lock(zone);
@@ -334,18 +341,8 @@ ngx_scc_zone_put(ngx_scc_zone_t *zone, uint32_t key,
     if (ngx_scc_zone_late(sh, key, note, gen, from_redis, blob->ver)) {
         sh->stat.dropped++;
 
-    } else if (size > (size_t) sh->units / 4 * NGX_SCC_ZONE_UNIT) {
-        sh->stat.refused++;
-
     } else {
-        e = ngx_scc_zone_make(sh, (uint32_t) ((size + NGX_SCC_ZONE_UNIT - 1)
-                                              / NGX_SCC_ZONE_UNIT));
-        if (e != NULL) {
-            ngx_scc_zone_pin(zone, e);
-
-        } else {
-            sh->stat.refused++;
-        }
+        e = ngx_scc_zone_room(zone, bytes.len);
     }
 
     ngx_scc_zone_unlock(zone);
@@ -354,17 +351,10 @@ ngx_scc_zone_put(ngx_scc_zone_t *zone, uint32_t key,
         return;
     }
 
-    p = (u_char *) e + NGX_SCC_ZONE_HEADER;
-    ngx_memcpy(p, bytes.data, bytes.len);
-
     e->key = key;
     e->epoch = note->epoch;
 
-    e->blob = *blob;
-    e->blob.index = p + (blob->index - bytes.data);
-    e->blob.cats = p + (blob->cats - bytes.data);
-    e->blob.ids = p + (blob->ids - bytes.data);
-    e->blob.frags.data = p + (blob->frags.data - bytes.data);
+    ngx_scc_zone_fill(e, bytes, blob);
 
     ngx_scc_zone_lock(zone);
 
@@ -384,6 +374,64 @@ ngx_scc_zone_put(ngx_scc_zone_t *zone, uint32_t key,
         ngx_scc_zone_attach(sh, e, ngx_scc_zone_now());
 
         sh->stat.inserts++;
+    }
+
+    ngx_scc_zone_unlock(zone);
+}
+
+
+void
+ngx_scc_zone_put_gzip(ngx_scc_zone_t *zone, ngx_scc_zone_entry_t *entry,
+    const scc_gzip_slice_t *slice)
+{
+    u_char                 *p;
+    scc_str_t               bytes;
+    ngx_scc_zone_entry_t   *e;
+    ngx_scc_zone_shared_t  *sh;
+
+    sh = zone->sh;
+    e = NULL;
+
+    ngx_scc_zone_lock(zone);
+
+    if (entry->state == NGX_SCC_ZONE_LIVE && !entry->old
+        && entry->gzip.data == NULL)
+    {
+        e = ngx_scc_zone_room(zone, entry->len + slice->len);
+    }
+
+    ngx_scc_zone_unlock(zone);
+
+    if (e == NULL) {
+        return;
+    }
+
+    bytes.len = entry->len;
+    bytes.data = (u_char *) entry + NGX_SCC_ZONE_HEADER;
+
+    e->key = entry->key;
+    e->epoch = entry->epoch;
+
+    ngx_scc_zone_fill(e, bytes, &entry->blob);
+
+    p = (u_char *) e + NGX_SCC_ZONE_HEADER + bytes.len;
+    ngx_memcpy(p, slice->data, slice->len);
+
+    e->gzip = *slice;
+    e->gzip.data = p;
+
+    ngx_scc_zone_lock(zone);
+
+    ngx_scc_zone_unpin(zone, e);
+
+    /* what is in the table and not marked is as good as it was */
+
+    if (entry->state == NGX_SCC_ZONE_LIVE && !entry->old) {
+        ngx_scc_zone_detach(sh, entry);
+        ngx_scc_zone_attach(sh, e, ngx_scc_zone_now());
+
+    } else {
+        ngx_scc_zone_free(sh, e);
     }
 
     ngx_scc_zone_unlock(zone);
@@ -624,6 +672,53 @@ ngx_scc_zone_claimed(ngx_scc_zone_claim_t *claim, uint64_t now)
            && (claim->pid == ngx_pid
                || kill(claim->pid, 0) == 0
                || ngx_errno != ESRCH);
+}
+
+
+/* Pinned, for so many bytes; the mutex is held. */
+
+static ngx_scc_zone_entry_t *
+ngx_scc_zone_room(ngx_scc_zone_t *zone, size_t len)
+{
+    size_t                  units;
+    ngx_scc_zone_entry_t   *e;
+    ngx_scc_zone_shared_t  *sh;
+
+    sh = zone->sh;
+
+    units = (NGX_SCC_ZONE_HEADER + len + NGX_SCC_ZONE_UNIT - 1)
+            / NGX_SCC_ZONE_UNIT;
+
+    e = (units <= sh->units / 4) ? ngx_scc_zone_make(sh, (uint32_t) units)
+                                 : NULL;
+
+    if (e != NULL) {
+        ngx_scc_zone_pin(zone, e);
+
+    } else {
+        sh->stat.refused++;
+    }
+
+    return e;
+}
+
+
+static void
+ngx_scc_zone_fill(ngx_scc_zone_entry_t *e, scc_str_t bytes,
+    const scc_blob_t *blob)
+{
+    u_char  *p;
+
+    p = (u_char *) e + NGX_SCC_ZONE_HEADER;
+    ngx_memcpy(p, bytes.data, bytes.len);
+
+    e->len = bytes.len;
+
+    e->blob = *blob;
+    e->blob.index = p + (blob->index - bytes.data);
+    e->blob.cats = p + (blob->cats - bytes.data);
+    e->blob.ids = p + (blob->ids - bytes.data);
+    e->blob.frags.data = p + (blob->frags.data - bytes.data);
 }
 
 

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 
 #include "scc_blob.h"
+#include "scc_gzip.h"
 
 
 /*
@@ -95,8 +96,14 @@ void ngx_scc_zone_unpin(ngx_scc_zone_t *zone, ngx_scc_zone_entry_t *entry);
 /* Once more, of an entry that this process has pinned. */
 void ngx_scc_zone_pin(ngx_scc_zone_t *zone, ngx_scc_zone_entry_t *entry);
 
-/* Of an entry that is pinned. */
+/* Of an entry that is pinned; gzip: its features deflated, or NULL. */
 const scc_blob_t *ngx_scc_zone_blob(ngx_scc_zone_entry_t *entry);
+const scc_gzip_slice_t *ngx_scc_zone_gzip(ngx_scc_zone_entry_t *entry);
+
+/* Keeps a slice of a pinned entry's features with it, for later lookups;
+   this entry itself does not change. */
+void ngx_scc_zone_put_gzip(ngx_scc_zone_t *zone, ngx_scc_zone_entry_t *entry,
+    const scc_gzip_slice_t *slice);
 
 /* The note alone, for a read that begins now. */
 void ngx_scc_zone_note(ngx_scc_zone_t *zone, uint32_t key,

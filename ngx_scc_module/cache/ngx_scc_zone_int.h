@@ -13,7 +13,8 @@
 
 /*
  * The zone's inside, between its own files.  Memory is given out in runs of
- * units; an entry is one run: this header, then the blob.  owner[] says for
+ * units; an entry is one run: this header, then the blob, then perhaps its
+ * features deflated.  owner[] says for
  * each unit whose it is, and is the truth: all the rest (free lists, table,
  * queues) can be made again from it and the entries' headers.
  */
@@ -49,7 +50,9 @@ struct ngx_scc_zone_entry_s {
     uint64_t                 until;         /* of an old one: until when it
                                                had been vouched for */
     ngx_uint_t               old;
-    scc_blob_t               blob;          /* of the bytes that follow */
+    size_t                   len;           /* of the bytes that follow */
+    scc_blob_t               blob;          /* opened on them */
+    scc_gzip_slice_t         gzip;          /* after them; no data: none */
 };
 
 #define NGX_SCC_ZONE_HEADER                                                   \
