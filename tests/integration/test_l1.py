@@ -8,14 +8,17 @@ import json
 import os
 import random
 import signal
+import socket
+import threading
 import time
 
 import pytest
 
 from coherence import (BOUND, PLACES, SEED, cell_path, hammer, measure,
                        names, pick, quiet, seen_after)
-from servers import Nginx, Postgres, Redis, sccctl, wait_until
-from store import load_sample
+from servers import (NGINX_CONF, Closed, Nginx, Postgres, Redis, sccctl,
+                     wait_until)
+from store import load_sample, snapshot
 
 STAT = ("hits misses inserts dropped refused evictions marked stale repairs "
         "entries size free epoch").split()
@@ -31,7 +34,7 @@ ZONE = """}
 
 BELIEVED = 1.5          # seconds: the feed's interval and one more
 
-KILLED = ("exited on signal 9", "died while it changed zone")
+KILLED = ("exited on signal 9", "was locked by")
 
 
 @pytest.fixture(scope="module")
@@ -314,6 +317,149 @@ def test_zone_while_servers_die(pg, redis, figure):
         text = hammer(pg, redis, nginx, 1, disturb, (200, 503), True)
         n = quiet(pg, redis, nginx, 15, BELIEVED)
         figure("coherence with L1, all die", f"{text}: {n} cells equal")
+
+
+def slow_client(nginx, path):
+    """Asks, and does not read the answer."""
+    c = socket.socket()
+    c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    c.connect(("127.0.0.1", nginx.port))
+    c.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert c.recv(1)
+    return c
+
+
+def test_workers_killed_with_what_they_send(pg, redis):
+    """What the dead had pinned is free again; what is there stays right."""
+    truth = snapshot(pg)
+    cells = sorted(c for c, (_, f) in truth.items() if f)
+    c = cells[len(cells) // 2]
+    x, y = (c >> 16) - 5, (c & 65535) - 5
+    big = f"/v1/cells/16/{x}-{x + 11}/{y}-{y + 11}.json"
+    with Zoned(pg, redis, "1m", allow_log=KILLED) as nginx:
+        for turn in range(3):
+            with nginx.client() as http:
+                body = l1(http, big).body
+            slow = [slow_client(nginx, big) for _ in range(12)]
+            for pid in nginx.workers():
+                os.kill(pid, signal.SIGKILL)
+            old = set(nginx.workers())
+            wait_until(lambda: len(set(nginx.workers()) - old) == 2, 10,
+                       "new workers")
+            for s in slow:
+                s.close()
+            before = stat(nginx)
+            with nginx.client() as http:
+                for c in cells:
+                    a = http.get(f"/v1/cells/16/{c >> 16}-{c >> 16}/"
+                                 f"{c & 65535}-{c & 65535}.json")
+                    assert a.json()["features"] == truth[c][1]
+            after = stat(nginx)
+            assert after["refused"] == before["refused"]
+            assert after["evictions"] > before["evictions"]
+        with nginx.client() as http:
+            assert http.get(big).body == body
+
+
+def test_workers_killed_all_the_time(pg, redis, figure):
+    """Also in the middle of a change of the zone."""
+    truth = snapshot(pg)
+    cells = sorted(c for c, (_, f) in truth.items() if f)
+    stop = threading.Event()
+    wrong, count = [], [0]
+
+    def read(nginx, seed):
+        rng = random.Random(seed)
+        while not stop.is_set():
+            try:
+                with nginx.client() as http:
+                    for _ in range(50):
+                        c = rng.choice(cells)
+                        a = http.get(f"/v1/cells/16/{c >> 16}-{c >> 16}/"
+                                     f"{c & 65535}-{c & 65535}.json")
+                        count[0] += 1
+                        if a.json()["features"] != truth[c][1]:
+                            wrong.append(c)
+            except (OSError, Closed):
+                pass                    # it was killed
+
+    with Zoned(pg, redis, "256k", allow_log=KILLED) as nginx:
+        threads = [threading.Thread(target=read, args=(nginx, i))
+                   for i in range(4)]
+        for t in threads:
+            t.start()
+        rng = random.Random(3)
+        kills = 0
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            workers = nginx.workers()
+            if workers:
+                try:
+                    os.kill(rng.choice(workers), signal.SIGKILL)
+                    kills += 1
+                except ProcessLookupError:
+                    pass
+            time.sleep(rng.random() / 10)
+        stop.set()
+        for t in threads:
+            t.join()
+        assert wrong == []
+        wait_until(lambda: len(nginx.workers()) == 2, 10, "workers")
+        quiet(pg, redis, nginx, 10)
+        figure("L1, workers killed", f"{kills} kills, {count[0]} reads, "
+               f"{stat(nginx)['repairs']} repairs of this zone")
+
+
+# -- the herd ----------------------------------------------------------------
+
+
+def herd(nginx, path, n):
+    """n clients ask at once; the set of their bodies."""
+    socks = []
+    for _ in range(n):
+        s = socket.create_connection(("127.0.0.1", nginx.port), 20)
+        socks.append(s)
+    text = f"GET {path} HTTP/1.0\r\nHost: x\r\n\r\n".encode()
+    for s in socks:
+        s.sendall(text)
+    bodies = set()
+    for s in socks:
+        parts = []
+        while True:
+            part = s.recv(1 << 16)
+            if not part:
+                break
+            parts.append(part)
+        s.close()
+        head, body = b"".join(parts).split(b"\r\n\r\n", 1)
+        assert b" 200 " in head.splitlines()[0], head
+        bodies.add(body)
+    return bodies
+
+
+@pytest.mark.parametrize("cache", ["redis", "no redis"])
+def test_herd(sample_store, cache, figure):
+    """1,000 clients, one cold view, a slow store, three workers."""
+    with Postgres(template=sample_store, log_statement="all") as pg, \
+            Redis() as redis, Zoned(
+                pg, redis if cache == "redis" else None, workers=3,
+                template=NGINX_CONF.replace("1024", "4096")) as nginx:
+        view_of = pg.query("SELECT pg_get_viewdef('scc.feature'::regclass)")
+        text = view_of[0][0].strip().rstrip(";")
+        pg.psql(f"CREATE OR REPLACE VIEW scc.feature AS SELECT q.* FROM "
+                f"({text}) q WHERE (SELECT true FROM pg_sleep(.3))")
+        _, lon, lat, _ = pick(pg, 1, 13)[0]
+        with nginx.client() as c:
+            l1(c, "/v1/cells/16/9-9/9-9.json")
+        before = pg.errors().count("execute scc_fill")
+        began = time.monotonic()
+        bodies = herd(nginx, view(lon, lat), 1000)
+        took = time.monotonic() - began
+        n = pg.errors().count("execute scc_fill") - before
+        assert len(bodies) == 1
+        figure(f"herd of 1,000, {cache}", f"{n} statements, {took:.2f} s, "
+               "the statement alone takes 0.3 s")
+        assert 1 <= n <= 2
 
 
 # -- life --------------------------------------------------------------------
