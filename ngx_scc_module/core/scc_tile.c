@@ -6,6 +6,7 @@
 
 #include "scc_tile.h"
 
+#include <math.h>
 #include <string.h>
 
 
@@ -14,6 +15,7 @@
 #define SCC_TILE_NAME_MAX  (3 * SCC_NAME_MAX)
 
 #define SCC_TILE_UNITS     12           /* 2^12 = SCC_MVT_EXTENT */
+#define SCC_TILE_PI        3.14159265358979323846
 
 #define scc_tile_skip_text(s, text)                                           \
     scc_tile_skip(s, text, sizeof(text) - 1)
@@ -30,8 +32,32 @@ typedef enum {
 } scc_tile_key_t;
 
 
+/*
+ * The projection around one latitude, as a polynomial.  Within a cell's
+ * height, and not near the poles, it is right to 1e-4 of a unit: the next
+ * term is less.
+ */
+
+#define SCC_TILE_NEAR      60000        /* e7; a cell has 54932 at most */
+#define SCC_TILE_NEAR_LAT  850000000
+
+typedef struct {
+    int32_t     lat;
+    double      y;                      /* units from the tile's edge */
+    double      d[3];                   /* and per e7, its square, cube */
+} scc_tile_row_t;
+
+
+static uint32_t scc_tile_x(const scc_tile_t *tile, int32_t lon);
+static double scc_tile_y(const scc_tile_t *tile, int32_t lat);
+static uint32_t scc_tile_unit(double y);
+static void scc_tile_row(scc_tile_row_t *row, const scc_tile_t *tile,
+    int32_t lat);
+static uint32_t scc_tile_row_y(const scc_tile_row_t *row,
+    const scc_tile_t *tile, int32_t lat);
 static scc_rc_t scc_tile_place(scc_mvt_t *m, const scc_tile_t *tile,
-    const scc_blob_t *blob, const scc_blob_entry_t *e);
+    const scc_tile_row_t *row, const scc_blob_t *blob,
+    const scc_blob_entry_t *e);
 static scc_rc_t scc_tile_name(scc_str_t frag, uint8_t *block,
     scc_str_t *name);
 static bool scc_tile_skip(scc_str_t *s, const char *text, size_t n);
@@ -55,24 +81,8 @@ void
 scc_tile_point(const scc_tile_t *tile, int32_t lon, int32_t lat,
     uint32_t *x, uint32_t *y)
 {
-    double   units;
-    int64_t  n;
-
-    n = ((int64_t) lon + SCC_LON_MAX) << (tile->z + SCC_TILE_UNITS);
-    n = (n + SCC_LON_MAX) / (2 * (int64_t) SCC_LON_MAX)
-        - ((int64_t) tile->x << SCC_TILE_UNITS);
-
-    *x = (n < 0) ? 0
-         : (n >= SCC_MVT_EXTENT) ? SCC_MVT_EXTENT - 1 : (uint32_t) n;
-
-    units = (double) ((uint64_t) 1 << (tile->z + SCC_TILE_UNITS))
-            / SCC_CELL_SIDE;
-
-    n = (int64_t) (scc_cell_yf(lat) * units + 0.5)
-        - ((int64_t) tile->y << SCC_TILE_UNITS);
-
-    *y = (n < 0) ? 0
-         : (n >= SCC_MVT_EXTENT) ? SCC_MVT_EXTENT - 1 : (uint32_t) n;
+    *x = scc_tile_x(tile, lon);
+    *y = scc_tile_unit(scc_tile_y(tile, lat));
 }
 
 
@@ -99,6 +109,7 @@ scc_tile_places(scc_mvt_t *m, const scc_tile_t *tile,
     size_t             i;
     uint32_t           j;
     scc_rc_t           rc;
+    scc_tile_row_t     row;
     scc_blob_entry_t   e;
     const scc_blob_t  *blob;
 
@@ -110,7 +121,11 @@ scc_tile_places(scc_mvt_t *m, const scc_tile_t *tile,
         for (j = 0; j < blob->n; j++) {
             scc_blob_entry(blob, j, &e);
 
-            rc = scc_tile_place(m, tile, blob, &e);
+            if (j == 0) {
+                scc_tile_row(&row, tile, e.lat);
+            }
+
+            rc = scc_tile_place(m, tile, &row, blob, &e);
 
             if (rc != SCC_OK) {
                 return rc;
@@ -122,12 +137,95 @@ scc_tile_places(scc_mvt_t *m, const scc_tile_t *tile,
 }
 
 
+static uint32_t
+scc_tile_x(const scc_tile_t *tile, int32_t lon)
+{
+    int64_t  n;
+
+    n = ((int64_t) lon + SCC_LON_MAX) << (tile->z + SCC_TILE_UNITS);
+    n = (n + SCC_LON_MAX) / (2 * (int64_t) SCC_LON_MAX)
+        - ((int64_t) tile->x << SCC_TILE_UNITS);
+
+    return (n < 0) ? 0
+           : (n >= SCC_MVT_EXTENT) ? SCC_MVT_EXTENT - 1 : (uint32_t) n;
+}
+
+
+static double
+scc_tile_y(const scc_tile_t *tile, int32_t lat)
+{
+    double  units;
+
+    units = (double) ((uint64_t) 1 << (tile->z + SCC_TILE_UNITS))
+            / SCC_CELL_SIDE;
+
+    return scc_cell_yf(lat) * units
+           - (double) ((uint64_t) tile->y << SCC_TILE_UNITS);
+}
+
+
+static uint32_t
+scc_tile_unit(double y)
+{
+    if (!(y > 0)) {
+        return 0;
+    }
+
+    return (y >= SCC_MVT_EXTENT - 1) ? SCC_MVT_EXTENT - 1
+                                     : (uint32_t) (y + 0.5);
+}
+
+
+static void
+scc_tile_row(scc_tile_row_t *row, const scc_tile_t *tile, int32_t lat)
+{
+    double  e7, sec, tg, units;
+
+    row->lat = lat;
+    row->y = scc_tile_y(tile, lat);
+
+    /* asinh(tan(lat)) and its derivatives: sec, sec tan, sec (1 + 2 tan^2) */
+
+    e7 = SCC_TILE_PI / 180e7;
+    tg = tan(lat * e7);
+    sec = sqrt(1 + tg * tg);
+    units = -(double) ((uint64_t) 1 << (tile->z + SCC_TILE_UNITS))
+            / (2 * SCC_TILE_PI);
+
+    row->d[0] = units * sec * e7;
+    row->d[1] = units * sec * tg * e7 * e7 / 2;
+    row->d[2] = units * sec * (1 + 2 * tg * tg) * e7 * e7 * e7 / 6;
+}
+
+
+static uint32_t
+scc_tile_row_y(const scc_tile_row_t *row, const scc_tile_t *tile,
+    int32_t lat)
+{
+    double   d;
+    int64_t  far;
+
+    far = (int64_t) lat - row->lat;
+
+    if (far < -SCC_TILE_NEAR || far > SCC_TILE_NEAR
+        || lat < -SCC_TILE_NEAR_LAT || lat > SCC_TILE_NEAR_LAT)
+    {
+        return scc_tile_unit(scc_tile_y(tile, lat));
+    }
+
+    d = (double) far;
+
+    return scc_tile_unit(row->y + d * (row->d[0]
+                                       + d * (row->d[1] + d * row->d[2])));
+}
+
+
 static scc_rc_t
-scc_tile_place(scc_mvt_t *m, const scc_tile_t *tile, const scc_blob_t *blob,
+scc_tile_place(scc_mvt_t *m, const scc_tile_t *tile,
+    const scc_tile_row_t *row, const scc_blob_t *blob,
     const scc_blob_entry_t *e)
 {
     uint8_t    block[SCC_TILE_NAME_MAX];
-    uint32_t   x, y;
     unsigned   level;
     scc_str_t  name;
 
@@ -135,9 +233,8 @@ scc_tile_place(scc_mvt_t *m, const scc_tile_t *tile, const scc_blob_t *blob,
         return SCC_DECLINED;
     }
 
-    scc_tile_point(tile, e->lon, e->lat, &x, &y);
-
-    scc_mvt_feature(m, scc_tile_id(e->id), x, y);
+    scc_mvt_feature(m, scc_tile_id(e->id), scc_tile_x(tile, e->lon),
+                    scc_tile_row_y(row, tile, e->lat));
 
     scc_mvt_tag_str(m, SCC_TILE_ID, e->id);
     scc_mvt_tag_str(m, SCC_TILE_NAME, name);
@@ -269,7 +366,7 @@ scc_tile_skip(scc_str_t *s, const char *text, size_t n)
 }
 
 
-/* One escape, as scc_buf_json() writes them: \u only for controls. */
+/* One escape, as scc_buf_json() writes them: \u only for other controls. */
 
 static scc_rc_t
 scc_tile_unescape(const uint8_t **from, const uint8_t *end, uint8_t **to)
@@ -279,8 +376,8 @@ scc_tile_unescape(const uint8_t **from, const uint8_t *end, uint8_t **to)
     uint32_t        code;
     const uint8_t  *p;
 
-    static const char  names[] = "\"\\/bfnrt";
-    static const char  codes[] = "\"\\/\b\f\n\r\t";
+    static const char  names[] = "\"\\nrt";
+    static const char  codes[] = "\"\\\n\r\t";
 
     p = *from + 1;
 
