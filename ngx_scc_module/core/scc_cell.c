@@ -147,6 +147,21 @@ scc_cell_inside(uint32_t key, const scc_area_t *area)
 }
 
 
+void
+scc_cell_box(uint32_t key, scc_box_t *box)
+{
+    uint32_t  x, y;
+
+    x = scc_cell_key_x(key);
+    y = scc_cell_key_y(key);
+
+    box->w = scc_cell_west(x);
+    box->s = scc_cell_south(y);
+    box->e = scc_cell_east(x);
+    box->n = scc_cell_north(y);
+}
+
+
 uint64_t
 scc_area_cells(const scc_area_t *area)
 {

@@ -55,6 +55,9 @@ void scc_cell_cover(const scc_box_t *box, scc_cells_t *cells);
 /* The cells all of whose places surely lie in the box; false if none. */
 bool scc_cell_core(const scc_box_t *box, scc_cells_t *cells);
 
+/* The outermost coordinates that a place of the cell may have. */
+void scc_cell_box(uint32_t key, scc_box_t *box);
+
 /* How many cells the area's one or two covers hold together, each once. */
 uint64_t scc_area_cells(const scc_area_t *area);
 

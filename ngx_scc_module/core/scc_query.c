@@ -15,10 +15,17 @@
 #define SCC_VALUE_TEXT  256
 
 
+#define SCC_PLACES      scc_query_route(SCC_ROUTE_PLACES)
+#define SCC_PLACE       scc_query_route(SCC_ROUTE_PLACE)
+#define SCC_NEARBY      scc_query_route(SCC_ROUTE_NEARBY)
+
+#define scc_query_route(route)  (1u << (route))
+
+
 typedef struct scc_param_s  scc_param_t;
 
 struct scc_param_s {
-    scc_route_t      route;
+    unsigned         routes;        /* bits of scc_query_route() */
     scc_str_t        name;
     scc_rc_t       (*set)(scc_query_t *q, const scc_query_conf_t *conf,
                        scc_str_t value, scc_err_t *err);
@@ -46,6 +53,15 @@ static scc_rc_t scc_query_category(scc_query_t *q,
     const scc_query_conf_t *conf, scc_str_t value, scc_err_t *err);
 static scc_rc_t scc_query_rev(scc_query_t *q, const scc_query_conf_t *conf,
     scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_lng(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_lat(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_k(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_radius(scc_query_t *q,
+    const scc_query_conf_t *conf, scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_degrees(scc_str_t value, int32_t max, int32_t *e7);
 static uint64_t scc_query_number(scc_str_t value, uint64_t max);
 static scc_rc_t scc_query_bool(scc_query_t *q, scc_str_t value,
     scc_tri_t *filter);
@@ -54,37 +70,53 @@ static uint8_t *scc_query_store(scc_query_t *q, scc_str_t s);
 
 static const scc_param_t  scc_params[] = {
 
-    { SCC_ROUTE_PLACES, scc_string("bbox"), scc_query_bbox,
+    { SCC_PLACES, scc_string("bbox"), scc_query_bbox,
       SCC_BBOX_TEXT,
       "must be four numbers in degrees: west,south,east,north" },
 
-    { SCC_ROUTE_PLACES, scc_string("limit"), scc_query_limit,
+    { SCC_PLACES, scc_string("limit"), scc_query_limit,
       SCC_VALUE_TEXT,
       "must be a whole number, 1 or more" },
 
-    { SCC_ROUTE_PLACES, scc_string("cursor"), scc_query_cursor,
+    { SCC_PLACES, scc_string("cursor"), scc_query_cursor,
       SCC_VALUE_TEXT,
       "is not a cursor of this server; follow the \"next\" link of a page" },
 
-    { SCC_ROUTE_PLACES, scc_string("level_max"), scc_query_level_max,
+    { SCC_PLACES|SCC_NEARBY, scc_string("level_max"), scc_query_level_max,
       SCC_VALUE_TEXT,
       "must be 0..5" },
 
-    { SCC_ROUTE_PLACES, scc_string("registered"), scc_query_registered,
+    { SCC_PLACES|SCC_NEARBY, scc_string("registered"), scc_query_registered,
       SCC_VALUE_TEXT,
       "must be true or false" },
 
-    { SCC_ROUTE_PLACES, scc_string("has_slope"), scc_query_has_slope,
+    { SCC_PLACES|SCC_NEARBY, scc_string("has_slope"), scc_query_has_slope,
       SCC_VALUE_TEXT,
       "must be true or false" },
 
-    { SCC_ROUTE_PLACES, scc_string("category"), scc_query_category,
+    { SCC_PLACES|SCC_NEARBY, scc_string("category"), scc_query_category,
       SCC_CATEGORY_MAX,
       "must be 1 to 64 bytes of UTF-8" },
 
-    { SCC_ROUTE_PLACE, scc_string("rev"), scc_query_rev,
+    { SCC_PLACE, scc_string("rev"), scc_query_rev,
       SCC_VALUE_TEXT,
       "must be a whole number, 1 or more" },
+
+    { SCC_NEARBY, scc_string("lng"), scc_query_lng,
+      SCC_VALUE_TEXT,
+      "must be degrees, -180..180" },
+
+    { SCC_NEARBY, scc_string("lat"), scc_query_lat,
+      SCC_VALUE_TEXT,
+      "must be degrees, -90..90" },
+
+    { SCC_NEARBY, scc_string("k"), scc_query_k,
+      SCC_VALUE_TEXT,
+      "must be a whole number, 1..50" },
+
+    { SCC_NEARBY, scc_string("radius"), scc_query_radius,
+      SCC_VALUE_TEXT,
+      "must be whole metres, 1..5000" },
 };
 
 #define SCC_PARAMS  (sizeof(scc_params) / sizeof(scc_params[0]))
@@ -159,6 +191,21 @@ scc_query_args(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t args,
         return SCC_DECLINED;
     }
 
+    if (q->route != SCC_ROUTE_NEARBY) {
+        return SCC_OK;
+    }
+
+    for (i = 0; i < SCC_PARAMS; i++) {
+        if ((scc_params[i].set == scc_query_lng
+             || scc_params[i].set == scc_query_lat)
+            && !(seen & 1u << i))
+        {
+            scc_err_set(err, scc_params[i].name, "is required: the "
+                        "position's lng and lat in degrees");
+            return SCC_DECLINED;
+        }
+    }
+
     return SCC_OK;
 }
 
@@ -203,6 +250,10 @@ scc_query_unknown(scc_route_t route)
         return "unknown parameter; allowed: bbox, limit, cursor, level_max, "
                "registered, has_slope, category";
 
+    case SCC_ROUTE_NEARBY:
+        return "unknown parameter; allowed: lng, lat, k, radius, level_max, "
+               "registered, has_slope, category";
+
     case SCC_ROUTE_PLACE:
         return "unknown parameter; allowed: rev";
 
@@ -229,7 +280,7 @@ scc_query_param(scc_route_t route, scc_str_t name)
     s.len = n;
 
     for (i = 0; i < SCC_PARAMS; i++) {
-        if (scc_params[i].route == route
+        if ((scc_params[i].routes & scc_query_route(route))
             && scc_str_eq(s, scc_params[i].name))
         {
             return &scc_params[i];
@@ -395,6 +446,87 @@ scc_query_rev(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t value,
     q->rev = scc_query_number(value, INT64_MAX);
 
     return q->rev ? SCC_OK : SCC_DECLINED;
+}
+
+
+static scc_rc_t
+scc_query_lng(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t value,
+    scc_err_t *err)
+{
+    (void) conf;
+    (void) err;
+
+    return scc_query_degrees(value, SCC_LON_MAX, &q->lon);
+}
+
+
+static scc_rc_t
+scc_query_lat(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t value,
+    scc_err_t *err)
+{
+    (void) conf;
+    (void) err;
+
+    return scc_query_degrees(value, SCC_LAT_MAX, &q->lat);
+}
+
+
+static scc_rc_t
+scc_query_k(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t value,
+    scc_err_t *err)
+{
+    uint64_t  n;
+
+    (void) conf;
+    (void) err;
+
+    n = scc_query_number(value, UINT32_MAX);
+
+    if (n == 0 || n > SCC_NEARBY_K_MAX) {
+        return SCC_DECLINED;
+    }
+
+    q->k = (uint32_t) n;
+
+    return SCC_OK;
+}
+
+
+static scc_rc_t
+scc_query_radius(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err)
+{
+    uint64_t  n;
+
+    (void) conf;
+    (void) err;
+
+    n = scc_query_number(value, UINT32_MAX);
+
+    if (n == 0 || n > SCC_NEARBY_RADIUS_MAX) {
+        return SCC_DECLINED;
+    }
+
+    q->radius = (uint32_t) n;
+
+    return SCC_OK;
+}
+
+
+static scc_rc_t
+scc_query_degrees(scc_str_t value, int32_t max, int32_t *e7)
+{
+    int64_t  n;
+
+    if (scc_e7_parse(value, SCC_E7_NEAREST, &n) != SCC_OK
+        || n < -(int64_t) max || n > max)
+    {
+        return SCC_DECLINED;
+    }
+
+    *e7 = (int32_t) n;
+
+    return SCC_OK;
 }
 
 

@@ -18,6 +18,7 @@
  *
  *   places                           SCC_ROUTE_PLACES
  *   places/{id}                      SCC_ROUTE_PLACE     id may hold '/'
+ *   nearby                           SCC_ROUTE_NEARBY
  *   cells/16/{x0}-{x1}/{y0}-{y1}.json  SCC_ROUTE_CELLS
  *   tiles.json                       SCC_ROUTE_TILEJSON
  *   tiles/{z}/{x}/{y}.json|mvt       SCC_ROUTE_TILE      z 5..16
@@ -33,6 +34,7 @@ typedef enum {
     SCC_ROUTE_NONE = 0,
     SCC_ROUTE_PLACES,
     SCC_ROUTE_PLACE,
+    SCC_ROUTE_NEARBY,
     SCC_ROUTE_CELLS,
     SCC_ROUTE_TILEJSON,
     SCC_ROUTE_TILE,
@@ -74,13 +76,23 @@ typedef struct {
     scc_str_t       id;             /* PLACE */
     uint64_t        rev;            /* PLACE: at least this; 0: not asked */
     uint8_t         event[16];      /* CONTRIBUTION */
-    scc_filter_t    filter;         /* PLACES */
+    scc_filter_t    filter;         /* PLACES, NEARBY */
     scc_cursor_t    cursor;
     uint32_t        limit;
+    int32_t         lon;            /* NEARBY: from here */
+    int32_t         lat;
+    uint32_t        k;              /* NEARBY: at most so many places */
+    uint32_t        radius;         /* NEARBY: within so many metres */
 
     uint8_t         store[1024];    /* decoded strings live here */
     size_t          store_used;
 } scc_query_t;
+
+
+#define SCC_NEARBY_K           20
+#define SCC_NEARBY_K_MAX       50
+#define SCC_NEARBY_RADIUS      1000         /* metres */
+#define SCC_NEARBY_RADIUS_MAX  5000
 
 
 typedef struct {
@@ -102,9 +114,12 @@ scc_rc_t scc_query_path(scc_query_t *q, const scc_query_conf_t *conf,
 
 /*
  * The query string of that route.  PLACES: bbox (required), limit, cursor,
- * level_max, registered, has_slope, category.  PLACE: rev.  Others take
- * none.  Unknown or repeated parameter, bad value -> DECLINED, err names the
- * parameter and says what is allowed.
+ * level_max, registered, has_slope, category.  NEARBY: lng and lat
+ * (required), k, radius, and those filters.  PLACE: rev.  Others take none.
+ * Unknown or repeated parameter, bad value -> DECLINED, err names the
+ * parameter and says what is allowed.  A position is rounded to 1e-7
+ * degrees; a k or radius above its limit is refused, not cut: a smaller
+ * circle than was asked for would say "nothing there" of places it left out.
  */
 scc_rc_t scc_query_args(scc_query_t *q, const scc_query_conf_t *conf,
     scc_str_t args, scc_err_t *err);

@@ -39,6 +39,7 @@ scc_query_path(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t path,
 
     static const scc_str_t  none = scc_null_string;
     static const scc_str_t  places = scc_string("places");
+    static const scc_str_t  nearby = scc_string("nearby");
     static const scc_str_t  tilejson = scc_string("tiles.json");
     static const scc_str_t  contributions = scc_string("contributions");
     static const scc_str_t  export = scc_string("export.geojsonl");
@@ -57,6 +58,13 @@ scc_query_path(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t path,
 
     if (scc_str_eq(path, places)) {
         q->route = SCC_ROUTE_PLACES;
+        return SCC_OK;
+    }
+
+    if (scc_str_eq(path, nearby)) {
+        q->route = SCC_ROUTE_NEARBY;
+        q->k = SCC_NEARBY_K;
+        q->radius = SCC_NEARBY_RADIUS;
         return SCC_OK;
     }
 

@@ -94,6 +94,10 @@ ngx_scc_handler(ngx_http_request_t *r)
         rc = ngx_scc_place(r, ctx);
         break;
 
+    case SCC_ROUTE_NEARBY:
+        rc = ngx_scc_nearby(r, ctx);
+        break;
+
     case SCC_ROUTE_CONTRIBUTION:
         rc = ngx_scc_contribution(r, ctx);
         break;

@@ -157,9 +157,10 @@ typedef struct {
     ngx_scc_cells_t            cells;
     ngx_scc_page_t             page;
     ngx_scc_grid_t             grid;
-    ngx_scc_pg_call_t         *pg_call;         /* a wide page, an event */
+    ngx_scc_pg_call_t         *pg_call;         /* of the route's own */
     ngx_scc_export_t          *export;
 
+    struct ngx_scc_nearby_s   *nearby;          /* GET nearby */
     struct ngx_scc_contribute_s  *contribute;   /* POST contributions */
     ngx_scc_told_t             told;
 
@@ -223,6 +224,7 @@ ngx_int_t ngx_scc_tile(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 /* A vector tile of places; job's cells are used within the call. */
 ngx_int_t ngx_scc_tile_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_scc_cells_t *job);
+ngx_int_t ngx_scc_nearby(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_contribution(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_export(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);

@@ -88,6 +88,7 @@ static ngx_str_t  ngx_scc_routes[] = {
     ngx_null_string,                    /* SCC_ROUTE_NONE */
     ngx_string("places"),
     ngx_string("place"),
+    ngx_string("nearby"),
     ngx_string("cells"),
     ngx_string("tilejson"),
     ngx_string("tile"),

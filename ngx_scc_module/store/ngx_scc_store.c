@@ -10,14 +10,6 @@
 #include "ngx_scc_store.h"
 
 
-#define NGX_SCC_STORE_PLACE                                                   \
-    "f.cell, f.id, f.name, f.category, f.address, f.lon_e7, f.lat_e7, "       \
-    "f.registered, f.is_first_floor, f.stair_info, f.stair_height_level, "    \
-    "f.has_slope, f.building_registered, f.building_has_slope, "              \
-    "f.building_has_elevator, f.building_entrance_stair_info, "               \
-    "f.building_elevator_stair_info"
-
-
 static ngx_int_t ngx_scc_store_e7(ngx_str_t *text, int32_t *e7);
 static ngx_int_t ngx_scc_store_tri(ngx_scc_pg_result_t *res, ngx_uint_t row,
     ngx_uint_t column, scc_tri_t *tri);
@@ -26,8 +18,6 @@ static scc_str_t ngx_scc_store_text(ngx_scc_pg_result_t *res, ngx_uint_t row,
 static ngx_int_t ngx_scc_store_stair(ngx_scc_pg_result_t *res,
     ngx_uint_t row, ngx_uint_t column, scc_stair_t *stair);
 static void ngx_scc_store_null(ngx_str_t *value);
-static ngx_int_t ngx_scc_store_int(ngx_pool_t *pool, ngx_str_t *value,
-    int64_t n);
 
 
 const ngx_scc_pg_stmt_t  ngx_scc_store_fill = {
@@ -249,10 +239,6 @@ ngx_scc_store_wide_params(ngx_pool_t *pool, const scc_query_t *q,
     ngx_uint_t          i;
     scc_cells_t         a, b;
     const scc_box_t    *boxes;
-    const scc_filter_t *f;
-
-    static ngx_str_t    yes = ngx_string("true");
-    static ngx_str_t    no = ngx_string("false");
 
     boxes = q->area.box;
 
@@ -293,32 +279,61 @@ ngx_scc_store_wide_params(ngx_pool_t *pool, const scc_query_t *q,
         values[13].data = (u_char *) q->cursor.id.data;
     }
 
-    f = &q->filter;
+    if (ngx_scc_store_filter(pool, &q->filter, &values[14]) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
-    for (i = 14; i < 18; i++) {
+    return ngx_scc_store_int(pool, &values[18], (int64_t) q->limit + 1);
+}
+
+
+ngx_int_t
+ngx_scc_store_filter(ngx_pool_t *pool, const scc_filter_t *f,
+    ngx_str_t *values)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  yes = ngx_string("true");
+    static ngx_str_t  no = ngx_string("false");
+
+    for (i = 0; i < 4; i++) {
         ngx_scc_store_null(&values[i]);
     }
 
     if (f->level_max != SCC_LEVEL_UNKNOWN
-        && ngx_scc_store_int(pool, &values[14], f->level_max) != NGX_OK)
+        && ngx_scc_store_int(pool, &values[0], f->level_max) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     if (f->registered != SCC_UNKNOWN) {
-        values[15] = (f->registered == SCC_YES) ? yes : no;
+        values[1] = (f->registered == SCC_YES) ? yes : no;
     }
 
     if (f->slope != SCC_UNKNOWN) {
-        values[16] = (f->slope == SCC_YES) ? yes : no;
+        values[2] = (f->slope == SCC_YES) ? yes : no;
     }
 
     if (f->category.len != 0) {
-        values[17].len = f->category.len;
-        values[17].data = (u_char *) f->category.data;
+        values[3].len = f->category.len;
+        values[3].data = (u_char *) f->category.data;
     }
 
-    return ngx_scc_store_int(pool, &values[18], (int64_t) q->limit + 1);
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_scc_store_int(ngx_pool_t *pool, ngx_str_t *value, int64_t n)
+{
+    value->data = ngx_pnalloc(pool, NGX_INT64_LEN);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->len = ngx_sprintf(value->data, "%L", n) - value->data;
+
+    return NGX_OK;
 }
 
 
@@ -410,18 +425,4 @@ ngx_scc_store_null(ngx_str_t *value)
 {
     value->len = NGX_SCC_PG_NULL;
     value->data = NULL;
-}
-
-
-static ngx_int_t
-ngx_scc_store_int(ngx_pool_t *pool, ngx_str_t *value, int64_t n)
-{
-    value->data = ngx_pnalloc(pool, NGX_INT64_LEN);
-    if (value->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    value->len = ngx_sprintf(value->data, "%L", n) - value->data;
-
-    return NGX_OK;
 }

@@ -10,6 +10,7 @@
 
 #include "ngx_scc_pg.h"
 #include "scc_export.h"
+#include "scc_nearby.h"
 #include "scc_place.h"
 #include "scc_query.h"
 
@@ -77,6 +78,14 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_total;
 
 
 /*
+ * NEARBY: all places that may be among the k nearest, and few more, in no
+ * order.  A row per place: 0 its columns, beginning with its cell.
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_nearby;
+#define NGX_SCC_STORE_NEARBY_PARAMS  18
+
+
+/*
  * Reads the place in the columns from "column" on: cell, id, name, ...  The
  * strings point into the result.  NGX_DECLINED if there is none (NULL),
  * NGX_ERROR if the store sent what no place can be; logged.
@@ -98,6 +107,26 @@ u_char *ngx_scc_store_cells(u_char *p, const uint32_t *keys, ngx_uint_t n);
 
 /* WIDE's parameters from a checked query; strings live on the pool. */
 ngx_int_t ngx_scc_store_wide_params(ngx_pool_t *pool, const scc_query_t *q,
+    ngx_str_t *values);
+
+/* NEARBY's, from a search that has begun. */
+ngx_int_t ngx_scc_store_nearby_params(ngx_pool_t *pool,
+    const scc_nearby_t *nb, ngx_str_t *values);
+
+
+/* private to store/ */
+
+#define NGX_SCC_STORE_PLACE                                                   \
+    "f.cell, f.id, f.name, f.category, f.address, f.lon_e7, f.lat_e7, "       \
+    "f.registered, f.is_first_floor, f.stair_info, f.stair_height_level, "    \
+    "f.has_slope, f.building_registered, f.building_has_slope, "              \
+    "f.building_has_elevator, f.building_entrance_stair_info, "               \
+    "f.building_elevator_stair_info"
+
+ngx_int_t ngx_scc_store_int(ngx_pool_t *pool, ngx_str_t *value, int64_t n);
+
+/* level_max, registered, has_slope, category: four values, NULL: not asked */
+ngx_int_t ngx_scc_store_filter(ngx_pool_t *pool, const scc_filter_t *f,
     ngx_str_t *values);
 
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "scc_query.h"
+#include "scc_nearby.h"
 
 
 /*
@@ -19,6 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void fuzz_request(scc_str_t path, scc_str_t args);
 static void fuzz_error(const scc_err_t *err);
+static void fuzz_nearby(const scc_query_t *q);
 static void fuzz_query(const scc_query_t *q);
 
 
@@ -94,6 +95,30 @@ fuzz_error(const scc_err_t *err)
 }
 
 
+/* From wherever on Earth, the search ends and asks for cells that exist. */
+
+static void
+fuzz_nearby(const scc_query_t *q)
+{
+    size_t        n, total;
+    uint32_t      keys[64];
+    scc_nearby_t  nb;
+
+    scc_nearby_init(&nb, q);
+
+    total = 0;
+
+    do {
+        n = scc_nearby_next(&nb, keys, 64);
+        total += n;
+    } while (n && total < 2000);
+
+    if (total == 0) {
+        abort();
+    }
+}
+
+
 static void
 fuzz_query(const scc_query_t *q)
 {
@@ -153,6 +178,20 @@ fuzz_query(const scc_query_t *q)
         {
             abort();
         }
+
+        break;
+
+    case SCC_ROUTE_NEARBY:
+
+        if (q->k == 0 || q->k > SCC_NEARBY_K_MAX || q->radius == 0
+            || q->radius > SCC_NEARBY_RADIUS_MAX
+            || q->lon < -SCC_LON_MAX || q->lon > SCC_LON_MAX
+            || q->lat < -SCC_LAT_MAX || q->lat > SCC_LAT_MAX)
+        {
+            abort();
+        }
+
+        fuzz_nearby(q);
 
         break;
 

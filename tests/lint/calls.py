@@ -17,7 +17,7 @@ ALLOWED = re.compile(r"""^(
   | __(mem|str)\w+_chk | __v?snprintf_chk | v?snprintf
   | malloc | calloc | realloc | free | qsort | bsearch
   | ceill? | floorl? | l?l?round | fabs | fmod | hypot | sqrt | pow | exp | log
-  | sin | sinh | asinh | cos | tan | tanh | atan | atan2 | isfinite
+  | sin | sincos | sinh | asinh | cos | tan | tanh | atan | atan2 | isfinite
   | SHA256_(Init|Update|Final) | deflate(Init2_|Reset|End)? | crc32_\w+
   | __cpu_(model|indicator_init) | __stack_chk_fail | _GLOBAL_OFFSET_TABLE_
 )$""", re.X)

@@ -105,6 +105,32 @@ test_good(void **state)
     assert_int_equal(q.area.box[0].e, 40000000);
     assert_int_equal(q.filter.category.len, 64);
 
+    assert_int_equal(test_args("nearby", S("lat=37.5&lng=127"), &q, &err),
+                     SCC_OK);
+    assert_int_equal(q.lon, 1270000000);
+    assert_int_equal(q.lat, 375000000);
+    assert_int_equal(q.k, 20);
+    assert_int_equal(q.radius, 1000);
+    assert_false(q.filter.any);
+
+    assert_int_equal(test_args("nearby", S("lng=-180&lat=-90&k=50"
+                               "&radius=5000&registered=false&level_max=0"
+                               "&has_slope=true&category=a"), &q, &err),
+                     SCC_OK);
+    assert_int_equal(q.lon, -1800000000);
+    assert_int_equal(q.lat, -900000000);
+    assert_int_equal(q.k, 50);
+    assert_int_equal(q.radius, 5000);
+    assert_int_equal(q.filter.registered, SCC_NO);
+    assert_int_equal(q.filter.level_max, 0);
+    assert_int_equal(q.filter.slope, SCC_YES);
+    assert_str(q.filter.category, "a");
+
+    assert_int_equal(test_args("nearby", S("lng=1.00000005&lat=-1e-7"), &q,
+                               &err), SCC_OK);
+    assert_int_equal(q.lon, 10000001);
+    assert_int_equal(q.lat, -1);
+
     assert_int_equal(test_args("places/1", S(""), &q, &err), SCC_OK);
     assert_int_equal(test_args("tiles.json", S(""), &q, &err), SCC_OK);
     assert_int_equal(test_args("tiles/13/1/2.json", S(""), &q, &err),
@@ -116,6 +142,78 @@ test_good(void **state)
 
 #define UNKNOWN  "unknown parameter; allowed: bbox, limit, cursor, "          \
                  "level_max, registered, has_slope, category"
+
+
+#define NEARBY  "lng=127&lat=37.5"
+
+#define POSITION  "is required: the position's lng and lat in degrees"
+
+
+static void
+test_bad_nearby(void **state)
+{
+    size_t       i;
+    scc_err_t    err;
+    scc_query_t  q;
+
+    static const struct {
+        scc_str_t    args;
+        const char  *field;
+        const char  *text;
+    } bad[] = {
+        { scc_null_string, "lng", POSITION },
+        { scc_string("lat=1"), "lng", POSITION },
+        { scc_string("lng=1&k=3"), "lat", POSITION },
+        { scc_string("lng=180.1&lat=1"), "lng",
+          "must be degrees, -180..180" },
+        { scc_string("lng=-180.0000001&lat=1"), "lng",
+          "must be degrees, -180..180" },
+        { scc_string("lng=1,2&lat=1"), "lng", "must be degrees, -180..180" },
+        { scc_string("lng=&lat=1"), "lng", "must be degrees, -180..180" },
+        { scc_string("lng=nan&lat=1"), "lng", "must be degrees, -180..180" },
+        { scc_string("lng=1&lat=90.0000001"), "lat",
+          "must be degrees, -90..90" },
+        { scc_string("lng=1&lat=-91"), "lat", "must be degrees, -90..90" },
+        { scc_string("lng=1&lat=x"), "lat", "must be degrees, -90..90" },
+        { scc_string(NEARBY "&lat=1"), "lat", "given twice; give it once" },
+        { scc_string(NEARBY "&k=0"), "k", "must be a whole number, 1..50" },
+        { scc_string(NEARBY "&k=51"), "k", "must be a whole number, 1..50" },
+        { scc_string(NEARBY "&k=1.5"), "k", "must be a whole number, 1..50" },
+        { scc_string(NEARBY "&radius=0"), "radius",
+          "must be whole metres, 1..5000" },
+        { scc_string(NEARBY "&radius=5001"), "radius",
+          "must be whole metres, 1..5000" },
+        { scc_string(NEARBY "&radius=99999999999999999999"), "radius",
+          "must be whole metres, 1..5000" },
+        { scc_string(NEARBY "&radius=-1"), "radius",
+          "must be whole metres, 1..5000" },
+        { scc_string(NEARBY "&level_max=6"), "level_max", "must be 0..5" },
+        { scc_string(NEARBY "&registered=no"), "registered",
+          "must be true or false" },
+        { scc_string(NEARBY "&bbox=1,2,3,4"), "bbox",
+          "unknown parameter; allowed: lng, lat, k, radius, level_max, "
+          "registered, has_slope, category" },
+        { scc_string(NEARBY "&limit=5"), "limit",
+          "unknown parameter; allowed: lng, lat, k, radius, level_max, "
+          "registered, has_slope, category" },
+        { scc_string(NEARBY "&lon=5"), "lon",
+          "unknown parameter; allowed: lng, lat, k, radius, level_max, "
+          "registered, has_slope, category" },
+    };
+
+    (void) state;
+
+    for (i = 0; i < scc_test_items(bad); i++) {
+        assert_int_equal(test_args("nearby", bad[i].args, &q, &err),
+                         SCC_DECLINED);
+        assert_str(err.field, bad[i].field);
+        assert_string_equal(err.text, bad[i].text);
+    }
+
+    assert_int_equal(test_args("places", S(BBOX "&k=5"), &q, &err),
+                     SCC_DECLINED);
+    assert_string_equal(err.text, UNKNOWN);
+}
 
 
 static void
@@ -422,6 +520,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_bad_nearby),
         cmocka_unit_test(test_rev),
         cmocka_unit_test(test_filter),
         cmocka_unit_test(test_cursor),

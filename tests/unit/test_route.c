@@ -64,6 +64,12 @@ test_routes(void **state)
     assert_false(q.filter.any);
     assert_false(q.cursor.set);
 
+    assert_int_equal(test_path("nearby", &q, &err), SCC_OK);
+    assert_int_equal(q.route, SCC_ROUTE_NEARBY);
+
+    assert_int_equal(test_path("nearby/", &q, &err), SCC_DECLINED);
+    assert_int_equal(q.route, SCC_ROUTE_NONE);
+
     assert_int_equal(test_path("tiles.json", &q, &err), SCC_OK);
     assert_int_equal(q.route, SCC_ROUTE_TILEJSON);
     assert_int_equal(q.z, 16);
