@@ -16,7 +16,7 @@ export LC_ALL
 
 build_packages="
     gcc libc6-dev make
-    nginx-dev libhiredis-dev libpq-dev libyajl-dev
+    nginx-dev libhiredis-dev libpq-dev libyajl-dev libcurl4-openssl-dev
     libpcre2-dev libssl-dev zlib1g-dev"
 
 run_packages="
@@ -33,7 +33,7 @@ test_packages="
     libnginx-mod-nchan libnginx-mod-http-lua lua-nginx-redis wrk
     clang-format clang-tidy cppcheck shellcheck
     nbdkit libnbd-bin e2fsprogs mount
-    gdal-bin"
+    gdal-bin varnish varnish-modules"
 
 services="nginx redis-server postgresql"
 

@@ -24,6 +24,9 @@
  * A change of a cell or place concerns the answers with any of its three.
  */
 
+/* the one that every answer has */
+#define SCC_KEY_ALL       "scc"
+
 #define SCC_KEY_Z_FINE    14
 #define SCC_KEY_Z_COARSE  11
 

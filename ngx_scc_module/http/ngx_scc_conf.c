@@ -13,8 +13,6 @@
 
 static char *ngx_scc_conf_redis_option(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_scc_redis_conf_t *redis, ngx_str_t *option);
-static char *ngx_scc_conf_password(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_str_t *password);
 static ngx_int_t ngx_scc_conf_path(ngx_conf_t *cf,
     ngx_scc_main_conf_t *smcf, ngx_str_t *name);
 static void ngx_scc_conf_zone_tag(ngx_scc_main_conf_t *smcf);
@@ -613,7 +611,7 @@ ngx_scc_conf_redis_option(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-static char *
+char *
 ngx_scc_conf_password(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *password)
 {
     u_char   *buf;

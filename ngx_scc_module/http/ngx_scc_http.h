@@ -20,6 +20,7 @@
 #include "ngx_scc_grid.h"
 #include "ngx_scc_page.h"
 #include "ngx_scc_rollup.h"
+#include "ngx_scc_purge.h"
 #include "scc_query.h"
 #include "scc_tile.h"
 #include "scc_view.h"
@@ -54,6 +55,9 @@ typedef struct {
     size_t                     contribution_max;
     ngx_uint_t                 export_limit;    /* of each worker */
 
+    ngx_array_t               *purges;          /* ngx_scc_purge_conf_t */
+    ngx_shm_zone_t            *purge_zone;      /* data: the stat */
+
     /* of this process, made when it starts */
     ngx_scc_redis_pool_t      *redis_pool;
     ngx_scc_pg_pool_t         *pg_pool;
@@ -65,6 +69,8 @@ typedef struct {
     ngx_scc_forward_t         *forward;         /* of a worker */
     ngx_scc_applier_t         *applier;         /* of the helper */
     ngx_scc_rollup_t          *rollup;          /* too */
+    ngx_scc_curl_t            *curl;            /* of the helper */
+    ngx_scc_purge_t          **purgers;         /* one for each of purges */
     ngx_uint_t                 helping;         /* all of it has begun */
     ngx_uint_t                 exports;         /* under way */
 } ngx_scc_main_conf_t;
@@ -188,6 +194,9 @@ char *ngx_scc_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_scc_conf_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_scc_conf_not_zero(ngx_conf_t *cf, void *post, void *data);
 char *ngx_scc_conf_not_zero_sec(ngx_conf_t *cf, void *post, void *data);
+/* One line of a file, on the cycle's pool. */
+char *ngx_scc_conf_password(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *password);
 char *ngx_scc_conf_bounds(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_scc_conf_license(ngx_conf_t *cf, void *post, void *data);
 
@@ -199,6 +208,9 @@ char *ngx_scc_apply_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf);
 char *ngx_scc_conf_journal(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_scc_conf_journal_pool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/* ngx_scc_purge_conf.c */
+char *ngx_scc_conf_purge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* ngx_scc_process.c */
 ngx_int_t ngx_scc_process_start(ngx_cycle_t *cycle,

@@ -205,6 +205,13 @@ static ngx_command_t  ngx_scc_commands[] = {
       0,
       NULL },
 
+    { ngx_string("scc_purge"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_scc_conf_purge,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("scc_feed_interval"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,

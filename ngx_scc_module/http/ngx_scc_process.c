@@ -7,6 +7,11 @@
 #include "ngx_scc_http.h"
 
 
+static ngx_int_t ngx_scc_purgers_start(ngx_cycle_t *cycle,
+    ngx_scc_main_conf_t *smcf);
+static void ngx_scc_purgers_end(ngx_scc_main_conf_t *smcf);
+
+
 ngx_int_t
 ngx_scc_process_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
 {
@@ -63,6 +68,8 @@ ngx_scc_process_end(ngx_scc_main_conf_t *smcf)
         ngx_scc_forward_destroy(smcf->forward);
         smcf->forward = NULL;
     }
+
+    ngx_scc_purgers_end(smcf);
 
     if (smcf->applier != NULL) {
         ngx_scc_applier_destroy(smcf->applier);
@@ -169,7 +176,78 @@ ngx_scc_helper_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
         }
     }
 
+    if (smcf->purges != NULL && smcf->purgers == NULL
+        && ngx_scc_purgers_start(cycle, smcf) != NGX_OK)
+    {
+        ngx_scc_purgers_end(smcf);
+        return NGX_ERROR;
+    }
+
     smcf->helping = 1;
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_scc_purgers_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
+{
+    ngx_uint_t             i, n;
+    ngx_scc_purge_conf_t  *conf;
+
+    n = smcf->purges->nelts;
+    conf = smcf->purges->elts;
+
+    smcf->purgers = ngx_pcalloc(cycle->pool, n * sizeof(ngx_scc_purge_t *));
+    if (smcf->purgers == NULL) {
+        return NGX_ERROR;
+    }
+
+    smcf->curl = ngx_scc_curl_create(cycle);
+    if (smcf->curl == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+
+        /* the feed tells the origin's own caches at about the same time */
+
+        conf[i].wait = smcf->feed_interval;
+
+        smcf->purgers[i] = ngx_scc_purge_create(cycle, &conf[i],
+                                                smcf->pg_pool, smcf->curl,
+                                                &smcf->state_path->name,
+                                                smcf->purge_zone->data);
+        if (smcf->purgers[i] == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_scc_purgers_end(ngx_scc_main_conf_t *smcf)
+{
+    ngx_uint_t  i;
+
+    /* calls first: they answer to the purgers */
+
+    if (smcf->curl != NULL) {
+        ngx_scc_curl_destroy(smcf->curl);
+        smcf->curl = NULL;
+    }
+
+    if (smcf->purgers == NULL) {
+        return;
+    }
+
+    for (i = 0; i < smcf->purges->nelts; i++) {
+        if (smcf->purgers[i] != NULL) {
+            ngx_scc_purge_destroy(smcf->purgers[i]);
+        }
+    }
+
+    smcf->purgers = NULL;
 }

@@ -21,6 +21,8 @@ static ngx_int_t ngx_scc_variable_contribution(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_scc_variable_zone(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_scc_variable_purge(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_scc_variable_set(ngx_http_variable_value_t *v,
     ngx_str_t *value);
 
@@ -28,6 +30,11 @@ static ngx_int_t ngx_scc_variable_set(ngx_http_variable_value_t *v,
 #define ngx_scc_zone_variable(name)                                           \
     { ngx_string("scc_zone_" #name), NULL, ngx_scc_variable_zone,             \
       offsetof(ngx_scc_zone_stat_t, name), NGX_HTTP_VAR_NOCACHEABLE, 0 }
+
+
+#define ngx_scc_purge_variable(name)                                          \
+    { ngx_string("scc_purge_" #name), NULL, ngx_scc_variable_purge,           \
+      offsetof(ngx_scc_purge_stat_t, name), NGX_HTTP_VAR_NOCACHEABLE, 0 }
 
 
 static ngx_http_variable_t  ngx_scc_vars[] = {
@@ -68,6 +75,11 @@ static ngx_http_variable_t  ngx_scc_vars[] = {
     ngx_scc_zone_variable(size),
     ngx_scc_zone_variable(free),
     ngx_scc_zone_variable(epoch),
+
+    ngx_scc_purge_variable(keys),
+    ngx_scc_purge_variable(calls),
+    ngx_scc_purge_variable(failures),
+    ngx_scc_purge_variable(everything),
 
       ngx_http_null_variable
 };
@@ -264,6 +276,36 @@ ngx_scc_variable_zone(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         value.data = p;
         value.len = ngx_sprintf(p, "%ui",
                                 *(ngx_uint_t *) ((u_char *) &stat + data))
+                    - p;
+    }
+
+    return ngx_scc_variable_set(v, &value);
+}
+
+
+static ngx_int_t
+ngx_scc_variable_purge(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char               *p;
+    ngx_str_t             value;
+    ngx_scc_main_conf_t  *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
+
+    ngx_str_null(&value);
+
+    if (smcf->purge_zone != NULL) {
+        p = ngx_pnalloc(r->pool, NGX_ATOMIC_T_LEN);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.data = p;
+        value.len = ngx_sprintf(p, "%uA",
+                                *(ngx_atomic_t *)
+                                    ((u_char *) smcf->purge_zone->data
+                                     + data))
                     - p;
     }
 

@@ -86,6 +86,17 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_nearby;
 
 
 /*
+ * PURGE: $1 a transaction id (xid8) or NULL, $2 most cells, $3 most places.
+ * What that transaction or a later one has changed; nothing if NULL.  At
+ * least one row: 0 the store's identity, 1 as CHANGED's, 2 how many cells,
+ * 3 the sum of their versions, 4 cell, 5 version, 6 a place's id, or NULL in
+ * the cell's own row.  In the order (cell, own row first); columns 4 to 6 are
+ * NULL if there is no cell, or more than $2.  No more than $3 places.
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_purge;
+
+
+/*
  * Reads the place in the columns from "column" on: cell, id, name, ...  The
  * strings point into the result.  NGX_DECLINED if there is none (NULL),
  * NGX_ERROR if the store sent what no place can be; logged.

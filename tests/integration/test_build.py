@@ -203,6 +203,7 @@ MISSING = {
     "libpq": (dict(hide="libpq-fe.h"), "libpq-dev"),
     "yajl": (dict(hide="yajl/"), "libyajl-dev"),
     "zlib": (dict(hide="crc32_combine"), "zlib1g-dev"),
+    "curl": (dict(hide="curl/"), "libcurl4-openssl-dev"),
     "threads": (dict(threads=False), "--with-threads"),
     "archive": (dict(SCC_HIREDIS="/nowhere/libhiredis.a"), "SCC_HIREDIS"),
     "word": (dict(SCC_HIREDIS="maybe"), '"maybe"'),
@@ -219,7 +220,8 @@ def test_missing_packages_are_named(tmp_path):
         assert status == 1, f"{name}: {output[-2000:]}"
         assert word in error, f"{name}: {output[-2000:]}"
         if word.endswith("-dev"):
-            assert set(re.findall(r"\w*lib\w+-dev", error)) == {word}
+            assert set(re.findall(r"\b(?:lib|zlib)[\w-]+-dev\b",
+                                  error)) == {word}
 
 
 def archive():
