@@ -203,6 +203,14 @@ scc_etag_match(scc_str_t list, scc_str_t etag, bool weak)
         {
             return true;
         }
+
+        while (p < end && (*p == ' ' || *p == '\t')) {
+            p++;
+        }
+
+        if (p < end && *p != ',') {
+            return false;
+        }
     }
 }
 

@@ -62,6 +62,7 @@ ngx_scc_create_main_conf(ngx_conf_t *cf)
     smcf->export_limit = NGX_CONF_UNSET_UINT;
     smcf->rollup_conf.interval = NGX_CONF_UNSET_MSEC;
     smcf->aggregates_valid = NGX_CONF_UNSET;
+    smcf->gzip_cache = NGX_CONF_UNSET_SIZE;
 
     return (ngx_scc_write_create_conf(cf, smcf) == NGX_OK) ? smcf : NULL;
 }
@@ -95,6 +96,7 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_uint_value(smcf->export_limit, 2);
     ngx_conf_init_msec_value(smcf->rollup_conf.interval, 10000);
     ngx_conf_init_value(smcf->aggregates_valid, 60);
+    ngx_conf_init_size_value(smcf->gzip_cache, 8 * 1024 * 1024);
 
     if (ngx_scc_write_init_conf(cf, smcf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
@@ -178,6 +180,7 @@ ngx_scc_create_loc_conf(ngx_conf_t *cf)
      *     slcf->prefix = { 0, NULL };
      *     slcf->bounds = { 0, NULL };
      *     slcf->license = { 0, NULL };
+     *     slcf->control = { { 0, NULL }, { 0, NULL } };
      */
 
     slcf->api = NGX_CONF_UNSET;
@@ -186,6 +189,8 @@ ngx_scc_create_loc_conf(ngx_conf_t *cf)
     slcf->cells_max = NGX_CONF_UNSET_UINT;
     slcf->base_url = NGX_CONF_UNSET_PTR;
     slcf->empty_tile = NGX_CONF_UNSET_UINT;
+    slcf->gzip = NGX_CONF_UNSET;
+    slcf->gzip_level = NGX_CONF_UNSET;
     slcf->contributor = NGX_CONF_UNSET_PTR;
     slcf->contributor_name = NGX_CONF_UNSET_PTR;
     slcf->moderator = NGX_CONF_UNSET_PTR;
@@ -215,6 +220,8 @@ ngx_scc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                              "-180,-85.0511287,180,85.0511287");
     ngx_conf_merge_uint_value(conf->empty_tile, prev->empty_tile,
                               NGX_HTTP_OK);
+    ngx_conf_merge_value(conf->gzip, prev->gzip, 1);
+    ngx_conf_merge_value(conf->gzip_level, prev->gzip_level, 3);
     ngx_conf_merge_ptr_value(conf->contributor, prev->contributor, NULL);
     ngx_conf_merge_ptr_value(conf->contributor_name, prev->contributor_name,
                              NULL);
@@ -227,7 +234,7 @@ ngx_scc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     conf->query.limit_max = (uint32_t) conf->limit_max;
     conf->query.cells_max = (uint32_t) conf->cells_max;
 
-    return NGX_CONF_OK;
+    return ngx_scc_control_merge(cf, prev->control, conf->control);
 }
 
 

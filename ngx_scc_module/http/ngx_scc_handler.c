@@ -58,6 +58,10 @@ ngx_scc_handler(ngx_http_request_t *r)
                                "API's paths in README.md", NULL);
     }
 
+    if (r->method == NGX_HTTP_OPTIONS) {
+        return ngx_scc_options(r, ctx);
+    }
+
     if (ctx->query.route == SCC_ROUTE_CONTRIBUTIONS) {
         return ngx_scc_problem(r, ctx, NGX_HTTP_NOT_ALLOWED,
                                "only POST is allowed here", NULL);

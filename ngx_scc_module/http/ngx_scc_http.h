@@ -21,6 +21,9 @@
 #include "ngx_scc_page.h"
 #include "ngx_scc_rollup.h"
 #include "ngx_scc_purge.h"
+#include "scc_etag.h"
+#include "scc_gzip.h"
+#include "scc_keys.h"
 #include "scc_query.h"
 #include "scc_tile.h"
 #include "scc_view.h"
@@ -28,6 +31,9 @@
 
 #define NGX_SCC_UUID_LEN     36
 #define NGX_SCC_RETRY_AFTER  2          /* seconds, said with a 503 */
+
+
+typedef struct ngx_scc_gzip_s  ngx_scc_gzip_t;
 
 
 typedef struct {
@@ -54,6 +60,7 @@ typedef struct {
     ngx_scc_applier_conf_t     applier_conf;
     size_t                     contribution_max;
     ngx_uint_t                 export_limit;    /* of each worker */
+    size_t                     gzip_cache;      /* of each worker */
 
     ngx_array_t               *purges;          /* ngx_scc_purge_conf_t */
     ngx_shm_zone_t            *purge_zone;      /* data: the stat */
@@ -71,9 +78,38 @@ typedef struct {
     ngx_scc_rollup_t          *rollup;          /* too */
     ngx_scc_curl_t            *curl;            /* of the helper */
     ngx_scc_purge_t          **purgers;         /* one for each of purges */
+    ngx_scc_gzip_t            *gzip;            /* of a worker */
     ngx_uint_t                 helping;         /* all of it has begun */
     ngx_uint_t                 exports;         /* under way */
 } ngx_scc_main_conf_t;
+
+
+/* How long an answer may be kept, by browsers and at the edge. */
+
+typedef enum {
+    NGX_SCC_LIFE_NONE = 0,                      /* not at all */
+    NGX_SCC_LIFE_REACHED,                       /* asked for by revision */
+    NGX_SCC_LIFE_STALE,                         /* an old copy */
+    NGX_SCC_LIFE_TILE,                          /* whole cells, views */
+    NGX_SCC_LIFE_AGGREGATE,                     /* z <= 12, wide boxes */
+    NGX_SCC_LIFE_PLACE,
+    NGX_SCC_LIFE_NEARBY,
+    NGX_SCC_LIFE_META,                          /* tiles.json */
+    NGX_SCC_LIFE_MISSING,                       /* 404 of a place */
+    NGX_SCC_LIFE_INVALID,                       /* 400 that its URL earns */
+    NGX_SCC_LIVES
+} ngx_scc_life_t;
+
+#define NGX_SCC_LIFE_FIRST  NGX_SCC_LIFE_TILE   /* that can be configured */
+
+
+/* Values of Cache-Control, and of CDN-Cache-Control and Surrogate-Control;
+   no data: not set, no length: not sent. */
+
+typedef struct {
+    ngx_str_t                  browser;
+    ngx_str_t                  cdn;
+} ngx_scc_control_t;
 
 
 /* What a contribution has to reach before it is acknowledged. */
@@ -98,6 +134,10 @@ typedef struct {
     ngx_str_t                  bounds;
     ngx_uint_t                 empty_tile;      /* status of a vector tile
                                                    with nothing in it */
+
+    ngx_flag_t                 gzip;
+    ngx_int_t                  gzip_level;
+    ngx_scc_control_t          control[NGX_SCC_LIVES];
 
     ngx_http_complex_value_t  *contributor;
     ngx_http_complex_value_t  *contributor_name;
@@ -170,6 +210,12 @@ typedef struct {
     struct ngx_scc_contribute_s  *contribute;   /* POST contributions */
     ngx_scc_told_t             told;
 
+    ngx_scc_life_t             life;            /* NONE: as its route */
+    ngx_str_t                  keys;            /* Surrogate-Key, if any */
+    uint64_t                   hash;            /* of the ETag */
+    scc_coding_t               coding;
+    u_char                     etag[SCC_ETAG_LEN];
+
     ngx_scc_cache_status_t     status;
     ngx_uint_t                 n_cells;
     ngx_uint_t                 n_features;
@@ -177,6 +223,7 @@ typedef struct {
     unsigned                   partial:1;       /* MISS, but some hit */
     unsigned                   unkept:1;        /* MISS, nothing to keep */
     unsigned                   early:1;         /* older than was asked */
+    unsigned                   validated:1;     /* hash, coding, etag */
 } ngx_scc_ctx_t;
 
 
@@ -245,14 +292,53 @@ ngx_int_t ngx_scc_export_about(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 /* POST contributions: a content handler of its own, which reads the body. */
 ngx_int_t ngx_scc_contribute(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 
+/* ngx_scc_headers.c */
+char *ngx_scc_conf_control(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_scc_control_merge(ngx_conf_t *cf, ngx_scc_control_t *prev,
+    ngx_scc_control_t *conf);
+/*
+ * Before any work on a body of about "size" bytes: chooses its coding, makes
+ * its ETag and compares.  NGX_DECLINED: the body is wanted; else the answer,
+ * 304 or 412, is sent, with this rc.
+ */
+ngx_int_t ngx_scc_validate(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    scc_etag_kind_t kind, uint64_t hash, size_t size);
+/* All headers but those of the body. */
+ngx_int_t ngx_scc_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+/* Adds a header; name is static text, value stays. */
+ngx_table_elt_t *ngx_scc_header_push(ngx_http_request_t *r, char *name,
+    ngx_str_t *value);
+/* The same with a copy of value. */
+ngx_int_t ngx_scc_header(ngx_http_request_t *r, char *name,
+    const char *value);
+
+/* ngx_scc_gzip.c */
+ngx_scc_gzip_t *ngx_scc_gzip_create(ngx_cycle_t *cycle, size_t cache);
+void ngx_scc_gzip_destroy(ngx_scc_gzip_t *gzip);
+ngx_uint_t ngx_scc_gzip_wanted(ngx_http_request_t *r);
+/* As the senders of ngx_scc_response.c; ctx->coding is gzip. */
+ngx_int_t ngx_scc_gzip_kept(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_str_t *type);                           /* NGX_DECLINED: it is not */
+ngx_int_t ngx_scc_gzip_view(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_str_t *type, const scc_view_t *view);
+ngx_int_t ngx_scc_gzip_body(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_str_t *type, u_char *body, size_t len);
+
 /* ngx_scc_response.c: each sends and returns a content handler's rc */
 ngx_int_t ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_str_t *type, u_char *body, size_t len);
+/* The same of a chain with "len" bytes in ctx->coding; out's last buf ends
+   the body. */
+ngx_int_t ngx_scc_send_chain(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_str_t *type, ngx_chain_t *out, off_t len);
 /* 204: the same headers, no body. */
 ngx_int_t ngx_scc_send_nothing(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 /* The same with another status, and never cached. */
 ngx_int_t ngx_scc_send_private(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_uint_t status, u_char *body, size_t len);
+/* 304, without a body; and what a preflight asks (204). */
+ngx_int_t ngx_scc_not_modified(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+ngx_int_t ngx_scc_options(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_problem(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_uint_t status, const char *detail, scc_str_t *parameter);
 /* 400 with the list of faulty fields. */
@@ -265,10 +351,6 @@ ngx_int_t ngx_scc_unavailable(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 
 /* ngx_scc_export.c: adds a Link with rel=license, if there is a license. */
 ngx_int_t ngx_scc_license_link(ngx_http_request_t *r);
-
-/* Adds a header; value is copied. */
-ngx_int_t ngx_scc_header(ngx_http_request_t *r, char *name,
-    const char *value);
 
 /* scc_buf_grow_pt on an ngx_pool_t */
 void *ngx_scc_pool_grow(void *pool, void *old, size_t used, size_t size);

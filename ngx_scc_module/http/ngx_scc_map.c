@@ -5,12 +5,37 @@
 
 
 #include "ngx_scc_http.h"
+
+
+/* less is copied: a buf of its own costs as much */
+#define NGX_SCC_MAP_REFER  2048
+#define NGX_SCC_MAP_CHUNK  16384
+
+
+typedef struct {
+    ngx_pool_t             *pool;
+    const ngx_scc_cell_t   *known;
+    ngx_chain_t            *out;
+    ngx_chain_t           **last;
+    ngx_buf_t              *copy;       /* the last buf, if it may grow */
+    u_char                 *free;       /* of the chunk */
+    u_char                 *end;
+    unsigned                error:1;
+} ngx_scc_map_chain_t;
 #include "ngx_scc_store.h"
 
 
 static void ngx_scc_map_handler(ngx_scc_cells_t *job, ngx_int_t rc);
 static ngx_int_t ngx_scc_map_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_int_t rc);
+static ngx_int_t ngx_scc_map_answer(ngx_http_request_t *r,
+    ngx_scc_ctx_t *ctx);
+static ngx_int_t ngx_scc_map_chain(ngx_http_request_t *r,
+    ngx_scc_ctx_t *ctx, const scc_view_t *view);
+static void ngx_scc_map_part(void *data, const scc_view_part_t *part);
+static ngx_buf_t *ngx_scc_map_buf(ngx_scc_map_chain_t *chain);
+static ngx_int_t ngx_scc_map_validate(ngx_http_request_t *r,
+    ngx_scc_ctx_t *ctx);
 static void ngx_scc_map_status(ngx_scc_ctx_t *ctx);
 static void ngx_scc_wide_handler(void *data, ngx_scc_pg_status_t status,
     ngx_scc_pg_result_t *result);
@@ -92,14 +117,39 @@ ngx_scc_map_handler(ngx_scc_cells_t *job, ngx_int_t rc)
 static ngx_int_t
 ngx_scc_map_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_int_t rc)
 {
-    u_char      *body;
-    scc_view_t   view;
-
     if (rc != NGX_OK) {
         return ngx_scc_unavailable(r, ctx);
     }
 
     ngx_scc_map_status(ctx);
+
+    rc = ngx_scc_map_answer(r, ctx);
+
+    /* the answer holds its own bytes, however long it takes to be sent */
+
+    ngx_scc_cells_cancel(&ctx->cells);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_scc_map_answer(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+{
+    u_char      *body;
+    ngx_int_t    rc;
+    scc_view_t   view;
+
+    rc = ngx_scc_map_validate(r, ctx);
+
+    if (rc == NGX_DECLINED && ctx->coding == SCC_CODING_GZIP) {
+        rc = ngx_scc_gzip_kept(r, ctx, ctx->query.mvt ? &ngx_scc_type_mvt
+                                       : &ngx_scc_type_geojson);
+    }
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
 
     if (ctx->query.mvt) {
         return ngx_scc_tile_send(r, ctx, &ctx->cells);
@@ -117,6 +167,14 @@ ngx_scc_map_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_int_t rc)
 
     ctx->n_features = view.returned;
 
+    if (ctx->coding == SCC_CODING_GZIP) {
+        return ngx_scc_gzip_view(r, ctx, &ngx_scc_type_geojson, &view);
+    }
+
+    if (ctx->cells.zone != 0) {
+        return ngx_scc_map_chain(r, ctx, &view);
+    }
+
     body = ngx_pnalloc(r->pool, view.size);
     if (body == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -124,11 +182,145 @@ ngx_scc_map_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_int_t rc)
 
     (void) scc_view_write(&view, body);
 
-    /* the answer holds its own bytes now */
-
-    ngx_scc_cells_cancel(&ctx->cells);
-
     return ngx_scc_send(r, ctx, &ngx_scc_type_geojson, body, view.size);
+}
+
+
+/* What lies in the zone is sent from there; the rest is copied. */
+
+static ngx_int_t
+ngx_scc_map_chain(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    const scc_view_t *view)
+{
+    ngx_scc_map_chain_t  chain;
+
+    if (ngx_scc_cells_hold(&ctx->cells, r->pool) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memzero(&chain, sizeof(ngx_scc_map_chain_t));
+
+    chain.pool = r->pool;
+    chain.known = ctx->cells.known;
+    chain.last = &chain.out;
+
+    scc_view_parts(view, ngx_scc_map_part, &chain);
+
+    if (chain.error) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_scc_send_chain(r, ctx, &ngx_scc_type_geojson, chain.out,
+                              view->size);
+}
+
+
+static void
+ngx_scc_map_part(void *data, const scc_view_part_t *part)
+{
+    ngx_scc_map_chain_t *chain = data;
+
+    size_t      n, len;
+    u_char     *p;
+    ngx_buf_t  *b;
+
+    if (part->cell != SCC_VIEW_NO_CELL
+        && chain->known[part->cell].from == NGX_SCC_FROM_ZONE
+        && part->bytes.len >= NGX_SCC_MAP_REFER)
+    {
+        b = ngx_scc_map_buf(chain);
+
+        if (b != NULL) {
+            b->pos = (u_char *) part->bytes.data;
+            b->last = b->pos + part->bytes.len;
+        }
+
+        chain->copy = NULL;
+        return;
+    }
+
+    p = (u_char *) part->bytes.data;
+
+    for (len = part->bytes.len; len != 0; len -= n) {
+
+        if (chain->free == chain->end) {
+            chain->free = ngx_pnalloc(chain->pool, NGX_SCC_MAP_CHUNK);
+            if (chain->free == NULL) {
+                chain->end = NULL;
+                chain->error = 1;
+                return;
+            }
+
+            chain->end = chain->free + NGX_SCC_MAP_CHUNK;
+            chain->copy = NULL;
+        }
+
+        if (chain->copy == NULL) {
+            b = ngx_scc_map_buf(chain);
+            if (b == NULL) {
+                return;
+            }
+
+            b->pos = chain->free;
+            b->last = chain->free;
+            chain->copy = b;
+        }
+
+        n = ngx_min(len, (size_t) (chain->end - chain->free));
+
+        chain->free = ngx_cpymem(chain->free, p, n);
+        chain->copy->last = chain->free;
+        p += n;
+    }
+}
+
+
+static ngx_buf_t *
+ngx_scc_map_buf(ngx_scc_map_chain_t *chain)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    cl = ngx_alloc_chain_link(chain->pool);
+    b = ngx_calloc_buf(chain->pool);
+
+    if (cl == NULL || b == NULL) {
+        chain->error = 1;
+        return NULL;
+    }
+
+    b->memory = 1;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    *chain->last = cl;
+    chain->last = &cl->next;
+
+    return b;
+}
+
+
+/* Versions are enough to know whether the client has the answer already. */
+
+static ngx_int_t
+ngx_scc_map_validate(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+{
+    size_t            size;
+    uint64_t          hash;
+    ngx_uint_t        i;
+    ngx_scc_cells_t  *job;
+
+    job = &ctx->cells;
+    size = 0;
+
+    for (i = 0; i < job->n; i++) {
+        size += job->cells[i].blob.frags.len;
+    }
+
+    hash = scc_etag_cells(scc_etag_query(&ctx->query), job->cells, job->n);
+
+    return ngx_scc_validate(r, ctx, SCC_ETAG_CELLS, hash, size);
 }
 
 

@@ -31,6 +31,10 @@ static ngx_conf_num_bounds_t  ngx_scc_export_bounds = {
     ngx_conf_check_num_bounds, 1, 1000
 };
 
+static ngx_conf_num_bounds_t  ngx_scc_gzip_level_bounds = {
+    ngx_conf_check_num_bounds, SCC_GZIP_LEVEL_MIN, SCC_GZIP_LEVEL_MAX
+};
+
 static ngx_conf_num_bounds_t  ngx_scc_generation_bounds = {
     ngx_conf_check_num_bounds, 0, 2147483647
 };
@@ -120,6 +124,34 @@ static ngx_command_t  ngx_scc_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_scc_main_conf_t, export_limit),
       &ngx_scc_export_bounds },
+
+    { ngx_string("scc_gzip"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_scc_loc_conf_t, gzip),
+      NULL },
+
+    { ngx_string("scc_gzip_level"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_scc_loc_conf_t, gzip_level),
+      &ngx_scc_gzip_level_bounds },
+
+    { ngx_string("scc_gzip_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_scc_main_conf_t, gzip_cache),
+      NULL },
+
+    { ngx_string("scc_cache_control"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_scc_conf_control,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("scc_redis"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,

@@ -58,6 +58,12 @@ ngx_scc_place_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_int_t rc)
         ctx->status = job->bypass ? NGX_SCC_CACHE_PG : NGX_SCC_CACHE_MISS;
         ctx->unkept = 1;
 
+        /* of one that is on its way it is not said for long */
+
+        if (ctx->query.rev == 0) {
+            ctx->life = NGX_SCC_LIFE_MISSING;
+        }
+
         return ngx_scc_problem(r, ctx, NGX_HTTP_NOT_FOUND,
                                "the store knows no place with this id",
                                NULL);

@@ -44,7 +44,9 @@ ngx_scc_process_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
                       + (time_t) (3 * smcf->rollup_conf.interval / 1000)
                       + 10);
 
-    return (smcf->grids != NULL) ? NGX_OK : NGX_ERROR;
+    smcf->gzip = ngx_scc_gzip_create(cycle, smcf->gzip_cache);
+
+    return (smcf->grids != NULL && smcf->gzip != NULL) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -99,6 +101,11 @@ ngx_scc_process_end(ngx_scc_main_conf_t *smcf)
     if (smcf->cells != NULL) {
         ngx_scc_cache_destroy(smcf->cells);
         smcf->cells = NULL;
+    }
+
+    if (smcf->gzip != NULL) {
+        ngx_scc_gzip_destroy(smcf->gzip);
+        smcf->gzip = NULL;
     }
 
     scc_mvt_free(&smcf->mvt);

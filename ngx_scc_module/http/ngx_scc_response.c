@@ -10,12 +10,12 @@
 static ngx_int_t ngx_scc_problem_send(ngx_http_request_t *r,
     ngx_scc_ctx_t *ctx, ngx_uint_t status, const char *detail,
     scc_str_t *parameter, const scc_faults_t *faults);
-static ngx_int_t ngx_scc_send_headers(ngx_http_request_t *r,
-    ngx_scc_ctx_t *ctx);
-static ngx_int_t ngx_scc_common_headers(ngx_http_request_t *r,
-    ngx_scc_ctx_t *ctx);
 static ngx_int_t ngx_scc_output(ngx_http_request_t *r, ngx_str_t *type,
     u_char *body, size_t len);
+static ngx_int_t ngx_scc_output_chain(ngx_http_request_t *r,
+    ngx_str_t *type, ngx_chain_t *out, off_t len);
+static ngx_int_t ngx_scc_output_nothing(ngx_http_request_t *r,
+    ngx_scc_ctx_t *ctx, ngx_uint_t status);
 static const char *ngx_scc_title(ngx_uint_t status);
 
 
@@ -32,9 +32,27 @@ ngx_int_t
 ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
     u_char *body, size_t len)
 {
+    ngx_int_t  rc;
+    scc_str_t  bytes;
+
+    if (!ctx->validated && !ctx->early) {
+        bytes.data = body;
+        bytes.len = len;
+
+        rc = ngx_scc_validate(r, ctx, SCC_ETAG_BYTES,
+                              scc_etag_bytes(0, bytes), len);
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
+    if (ctx->validated && ctx->coding == SCC_CODING_GZIP) {
+        return ngx_scc_gzip_body(r, ctx, type, body, len);
+    }
+
     r->headers_out.status = NGX_HTTP_OK;
 
-    if (ngx_scc_send_headers(r, ctx) != NGX_OK) {
+    if (ngx_scc_headers(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -43,35 +61,62 @@ ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
 
 
 ngx_int_t
-ngx_scc_send_nothing(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+ngx_scc_send_chain(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_str_t *type, ngx_chain_t *out, off_t len)
 {
-    r->headers_out.status = NGX_HTTP_NO_CONTENT;
+    r->headers_out.status = NGX_HTTP_OK;
 
-    if (ngx_scc_send_headers(r, ctx) != NGX_OK) {
+    if (ngx_scc_headers(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->header_only = 1;
-
-    ngx_http_clear_content_length(r);
-    ngx_http_clear_accept_ranges(r);
-
-    return ngx_http_send_header(r);
+    return ngx_scc_output_chain(r, type, out, len);
 }
 
 
-static ngx_int_t
-ngx_scc_send_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+ngx_int_t
+ngx_scc_send_nothing(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 {
-    if (ngx_scc_common_headers(r, ctx) != NGX_OK) {
-        return NGX_ERROR;
+    return ngx_scc_output_nothing(r, ctx, NGX_HTTP_NO_CONTENT);
+}
+
+
+ngx_int_t
+ngx_scc_not_modified(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+{
+    return ngx_scc_output_nothing(r, ctx, NGX_HTTP_NOT_MODIFIED);
+}
+
+
+/*
+ * A preflight (fetch.spec.whatwg.org, "CORS protocol"): pages of any origin
+ * may read, and contribute with a token of their own; cookies are not
+ * offered.
+ */
+
+ngx_int_t
+ngx_scc_options(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+{
+    ngx_uint_t   write;
+    const char  *methods, *headers;
+
+    write = (ctx->query.route == SCC_ROUTE_CONTRIBUTIONS);
+
+    methods = write ? "POST, OPTIONS" : "GET, HEAD, OPTIONS";
+    headers = write ? "Authorization, Content-Type, Idempotency-Key, Prefer"
+                    : "If-Match, If-None-Match";
+
+    if (ngx_scc_header(r, "Allow", methods) != NGX_OK
+        || ngx_scc_header(r, "Access-Control-Allow-Methods", methods)
+           != NGX_OK
+        || ngx_scc_header(r, "Access-Control-Allow-Headers", headers)
+           != NGX_OK
+        || ngx_scc_header(r, "Access-Control-Max-Age", "86400") != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ctx->status == NGX_SCC_CACHE_STALE || ctx->early) {
-        return ngx_scc_header(r, "Cache-Control", "no-store");
-    }
-
-    return NGX_OK;
+    return ngx_scc_output_nothing(r, ctx, NGX_HTTP_NO_CONTENT);
 }
 
 
@@ -81,9 +126,7 @@ ngx_scc_send_private(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
 {
     r->headers_out.status = status;
 
-    if (ngx_scc_common_headers(r, ctx) != NGX_OK
-        || ngx_scc_header(r, "Cache-Control", "no-store") != NGX_OK)
-    {
+    if (ngx_scc_headers(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -178,12 +221,11 @@ ngx_scc_problem_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
 
     r->headers_out.status = status;
 
-    if (ngx_scc_common_headers(r, ctx) != NGX_OK
-        || ngx_scc_header(r, "Cache-Control", "no-store") != NGX_OK
+    if (ngx_scc_headers(r, ctx) != NGX_OK
         || (status == NGX_HTTP_NOT_ALLOWED
             && ngx_scc_header(r, "Allow",
                               (ctx->query.route == SCC_ROUTE_CONTRIBUTIONS)
-                              ? "POST" : "GET, HEAD")
+                              ? "POST, OPTIONS" : "GET, HEAD, OPTIONS")
                != NGX_OK))
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -212,100 +254,35 @@ ngx_scc_pool_grow(void *pool, void *old, size_t used, size_t size)
 }
 
 
-ngx_int_t
-ngx_scc_header(ngx_http_request_t *r, char *name, const char *value)
-{
-    size_t            len;
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->hash = 1;
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-
-    h->key.len = ngx_strlen(name);
-    h->key.data = (u_char *) name;
-
-    len = ngx_strlen(value);
-
-    h->value.len = len;
-    h->value.data = ngx_pnalloc(r->pool, len + 1);
-    if (h->value.data == NULL) {
-        h->hash = 0;
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(h->value.data, value, len + 1);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_scc_common_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
-{
-    const char  *cache, *expose;
-
-    switch (ctx->status) {
-
-    case NGX_SCC_CACHE_HIT:
-        cache = ctx->zone ? "scc; hit; detail=l1" : "scc; hit; detail=redis";
-        break;
-
-    case NGX_SCC_CACHE_MISS:
-        cache = ctx->unkept ? "scc; fwd=miss; detail=pg"
-                : ctx->partial ? "scc; fwd=partial; stored; detail=pg"
-                               : "scc; fwd=miss; stored; detail=pg";
-        break;
-
-    case NGX_SCC_CACHE_STALE:
-        cache = "scc; hit; ttl=-1; detail=redis-stale";
-        break;
-
-    case NGX_SCC_CACHE_PG:
-    case NGX_SCC_CACHE_WIDE:
-        cache = "scc; fwd=bypass; detail=pg";
-        break;
-
-    default:
-        cache = NULL;
-    }
-
-    if (cache != NULL && ngx_scc_header(r, "Cache-Status", cache) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    expose = (ctx->query.route == SCC_ROUTE_CONTRIBUTIONS)
-             ? "Location, Preference-Applied, Retry-After, SCC-Durability"
-             : (ctx->query.route == SCC_ROUTE_PLACE) ? "Cache-Status, SCC-Rev"
-             : (ctx->query.route == SCC_ROUTE_TILE)
-               ? "Cache-Status, SCC-As-Of" : "Cache-Status";
-
-    if (ngx_scc_header(r, "Access-Control-Allow-Origin", "*") != NGX_OK
-        || ngx_scc_header(r, "Access-Control-Expose-Headers", expose)
-           != NGX_OK
-        || ngx_scc_header(r, "X-Content-Type-Options", "nosniff") != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
 static ngx_int_t
 ngx_scc_output(ngx_http_request_t *r, ngx_str_t *type, u_char *body,
     size_t len)
 {
-    ngx_int_t     rc;
     ngx_buf_t    *b;
     ngx_chain_t   out;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = body;
+    b->last = body + len;
+    b->memory = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_scc_output_chain(r, type, &out, len);
+}
+
+
+static ngx_int_t
+ngx_scc_output_chain(ngx_http_request_t *r, ngx_str_t *type,
+    ngx_chain_t *out, off_t len)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *last;
 
     r->headers_out.content_type = *type;
     r->headers_out.content_type_len = type->len;
@@ -320,21 +297,31 @@ ngx_scc_output(ngx_http_request_t *r, ngx_str_t *type, u_char *body,
         return rc;
     }
 
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NGX_ERROR;
+    for (last = out; last->next != NULL; last = last->next) { /* void */ }
+
+    last->buf->last_buf = (r == r->main);
+    last->buf->last_in_chain = 1;
+
+    return ngx_http_output_filter(r, out);
+}
+
+
+static ngx_int_t
+ngx_scc_output_nothing(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_uint_t status)
+{
+    r->headers_out.status = status;
+
+    if (ngx_scc_headers(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    b->pos = body;
-    b->last = body + len;
-    b->memory = 1;
-    b->last_buf = (r == r->main);
-    b->last_in_chain = 1;
+    r->header_only = 1;
 
-    out.buf = b;
-    out.next = NULL;
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
 
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_send_header(r);
 }
 
 
@@ -369,6 +356,9 @@ ngx_scc_title(ngx_uint_t status)
 
     case NGX_HTTP_UNSUPPORTED_MEDIA_TYPE:
         return "Unsupported Media Type";
+
+    case NGX_HTTP_PRECONDITION_FAILED:
+        return "Precondition Failed";
 
     case 422:
         return "Unprocessable Content";

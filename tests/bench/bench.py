@@ -17,6 +17,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "integration")]
 
+from bench_headers import header_table      # noqa: E402
 from bench_view import view_table           # noqa: E402
 
 HEAD = """\
@@ -38,7 +39,10 @@ def main():
     args = p.parse_args()
 
     lines, met = view_table(args.seconds, args.rounds)
-    lines += ["", f"{os.cpu_count()} CPUs, {platform.machine()}, "
+    more, also = header_table(args.seconds, args.rounds)
+    met = met and also
+    lines += ["", "## Hot views, gzip and 304, against nginx serving files",
+              "", *more, "", f"{os.cpu_count()} CPUs, {platform.machine()}, "
               f"Linux {platform.release().split('-')[0]}."]
     print("\n" + "\n".join(lines))
 

@@ -74,6 +74,7 @@ MAIN = {
         ["", "127.0.0.1:99999", "unix:", "a b", "no.such.host.invalid:1",
          "127.0.0.1 db=x", "127.0.0.1 user=x", "127.0.0.1 colour=red",
          "127.0.0.1 password_file=/nonexistent"]),
+    "scc_gzip_cache": (["0", "8m", "64k"], ["x", "", "-1", "1m 2"]),
     "scc_contribution_max": (["1", "64k", "1020k"], ["0", "x", "", "-1",
                                                      "1021k", "2m"]),
 }
@@ -92,6 +93,15 @@ LOCATION = {
     "scc_license": (["https://example.org/l", "http://a/?b=1"],
                     ["", "x", "ODbL", '"https://a b"', "https://a<",
                      "https://한글/"]),
+    "scc_gzip": (["on", "off"], ["", "yes", "on off"]),
+    "scc_gzip_level": (["1", "9"], ["0", "10", "x", "", "1 2"]),
+    "scc_cache_control": (
+        ["tile max_age=30", "place off", "meta max_age=1h cdn_max_age=1d",
+         "nearby max_age=5 swr=10 sie=1m cdn_max_age=1 cdn_swr=2 cdn_sie=3",
+         "missing cdn_max_age=0", "invalid max_age=0", "aggregate sie=0"],
+        ["", "tile", "off", "tile on", "view max_age=1", "tile max_age=x",
+         "tile max_age=", "tile max_age", "tile max_age=-1", "tile age=1",
+         "tile off off", "tile off max_age=1"]),
     "scc_bounds": (["124,33,132,39", "-180,-85,180,85"],
                    ["", "1,2,3", "a,b,c,d", "3,2,1,0", "170,1,-170,2",
                     "1 2 3 4", "1,2,3,nan"]),

@@ -351,7 +351,7 @@ def test_empty_tile(nginx):
 def test_refused(nginx, p, status, parameter):
     a = nginx.get("/v1/" + p)
     assert a.status == status, a
-    assert a.headers["cache-control"] == "no-store"
+    assert a.headers["cache-control"] == "public, max-age=60"
     assert a.json().get("parameter") == parameter
 
 

@@ -294,6 +294,8 @@ test_match(void **state)
         { "*, \"b\"", false, false },
         { "**", false, false },
         { "b, \"a\"", false, false },
+        { "\"b\" \"a\"", false, false },
+        { "\"b\"\"a\"", false, false },
         { "\"b\" \x7f, \"a\"", false, false },
     };
 
