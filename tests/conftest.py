@@ -16,10 +16,11 @@ sys.path.insert(0, os.path.join(HERE, "integration"))
 
 from machine import run_dir, turn                             # noqa: E402
 
-# The longest come first, so that no process is left with one at the end.
-LONGEST = ["test_build", "test_oracle", "test_apply", "test_coherence",
-           "test_store_write", "test_store", "test_ctl", "test_robust",
-           "test_contribute", "test_contribute_faults"]
+# The longest come first, so that no process is left with one at the end; and
+# those of long tests before those that want to be alone, who must wait.
+LONGEST = ["test_build", "test_apply", "test_oracle", "test_store_write",
+           "test_store", "test_robust", "test_coherence", "test_ctl",
+           "test_contribute", "test_contribute_faults", "test_store_read"]
 
 # files whose tests share nothing
 APART = ["test_build", "test_apply"]
