@@ -28,6 +28,7 @@
 #define NGX_SCC_APPLIER_RETIRED    300000   /* ms, silent and nothing owed */
 #define NGX_SCC_APPLIER_RECONCILE  10000    /* ms between passes */
 #define NGX_SCC_APPLIER_ALONE      1000     /* without a queue */
+#define NGX_SCC_APPLIER_FULL       50       /* entries: there are more */
 #define NGX_SCC_APPLIER_SUMMARY    60000    /* ms between lines in the log */
 
 
@@ -656,6 +657,10 @@ ngx_scc_applier_settled(void *data)
     ngx_uint_t   i, n;
 
     a->apply.stat.oldest = 0;
+
+    if (a->entries.n_items >= NGX_SCC_APPLIER_FULL) {
+        a->apply.backlog = ngx_current_msec;
+    }
 
     ngx_scc_entries_trim(&a->entries);
 

@@ -10,6 +10,7 @@
 
 
 #define NGX_SCC_RECONCILE_GAP    1000       /* ms, least between passes */
+#define NGX_SCC_RECONCILE_WAIT   60000      /* ms, most, for the queue */
 #define NGX_SCC_RECONCILE_ASK    500        /* events, in a question */
 #define NGX_SCC_RECONCILE_BYTES  (4 * 1024 * 1024)      /* of these */
 
@@ -21,6 +22,7 @@ struct ngx_scc_reconcile_s {
     uint64_t               boot;            /* the same, since boot */
     ngx_event_t            timer;
     ngx_connection_t       dumb;
+    ngx_msec_t             waits;           /* for the queue, since; 0 */
     ngx_uint_t             again;           /* another pass, soon */
     ngx_uint_t             tries;           /* in vain, in a row */
     ngx_uint_t             found;           /* missing, in this pass */
@@ -34,6 +36,7 @@ struct ngx_scc_reconcile_s {
 
 
 static void ngx_scc_reconcile_timer(ngx_event_t *ev);
+static ngx_uint_t ngx_scc_reconcile_wait(ngx_scc_reconcile_t *r);
 static void ngx_scc_reconcile_step(ngx_scc_reconcile_t *r);
 static void ngx_scc_reconcile_passed(ngx_scc_reconcile_t *r);
 static void ngx_scc_reconcile_end(ngx_scc_reconcile_t *r, ngx_msec_t delay);
@@ -120,6 +123,11 @@ ngx_scc_reconcile_timer(ngx_event_t *ev)
         return;
     }
 
+    if (ngx_scc_reconcile_wait(r)) {
+        ngx_add_timer(&r->timer, NGX_SCC_RECONCILE_GAP);
+        return;
+    }
+
     if (r->walk.unit == NULL) {
 
         if (ngx_scc_walk_store(&r->walk) != NGX_OK) {
@@ -140,6 +148,29 @@ ngx_scc_reconcile_timer(ngx_event_t *ev)
     }
 
     ngx_scc_reconcile_step(r);
+}
+
+
+/*
+ * While the queue's consumer works off a backlog, a pass would apply the
+ * same records a second time, and take the store's time from it.
+ */
+
+static ngx_uint_t
+ngx_scc_reconcile_wait(ngx_scc_reconcile_t *r)
+{
+    if (r->apply->backlog == 0
+        || ngx_current_msec - r->apply->backlog >= NGX_SCC_RECONCILE_GAP)
+    {
+        r->waits = 0;
+        return 0;
+    }
+
+    if (r->waits == 0) {
+        r->waits = ngx_current_msec;
+    }
+
+    return ngx_current_msec - r->waits < NGX_SCC_RECONCILE_WAIT;
 }
 
 

@@ -41,6 +41,8 @@ typedef struct {
     ngx_scc_journal_conf_t   *journal;
     ngx_scc_pending_t        *pending;
     ngx_scc_apply_stat_t      stat;
+    ngx_msec_t                backlog;      /* when the queue's consumer last
+                                               settled a full batch; 0 */
 
     u_char                    store[16];    /* whose the journal is */
     unsigned                  have_store:1;
