@@ -304,7 +304,8 @@ ngx_scc_reconcile_answer(void *data, ngx_scc_pg_status_t status,
         return;
     }
 
-    ngx_scc_apply_well(r->apply);
+    /* that it can be read says nothing about whether it takes anything */
+
     r->tries = 0;
 
     rows = ngx_scc_pg_rows(result);
