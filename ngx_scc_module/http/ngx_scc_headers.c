@@ -551,6 +551,9 @@ ngx_scc_life(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
     case SCC_ROUTE_PLACE:
         return (q->rev == 0) ? NGX_SCC_LIFE_PLACE : NGX_SCC_LIFE_REACHED;
 
+    case SCC_ROUTE_NEARBY:
+        return NGX_SCC_LIFE_NEARBY;
+
     case SCC_ROUTE_TILEJSON:
         return NGX_SCC_LIFE_META;
 

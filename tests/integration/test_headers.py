@@ -247,6 +247,8 @@ def test_common_headers(client, path):
     (f"/v1/tiles/5/{X >> 11}/{Y >> 11}.json", AGG_CONTROL, ["agg"]),
     (PLACE, PLACE_CONTROL, ["p-p-0", C14]),
     (META, META_CONTROL, ["meta"]),
+    ("/v1/nearby?lng=126.978&lat=37.5665", ("public, max-age=15",
+                                            "max-age=30"), []),
     (WIDE, AGG_CONTROL, ["agg"]),
     ("/v1/places/none", MISSING, ["p-none"]),
     ("/v1/places?bbox=1,2,3", INVALID, []),

@@ -309,7 +309,7 @@ def test_default_and_head(nginx, oracle):
 def test_faults(nginx, args, field):
     a = nginx.get("/v1/nearby?" + args)
     assert a.status == 400 and a.json()["parameter"] == field, a
-    assert a.headers["cache-control"] == "no-store"
+    assert a.headers["cache-control"] == "public, max-age=60"
     assert a.headers["content-type"] == "application/problem+json"
 
 
