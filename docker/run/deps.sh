@@ -29,7 +29,7 @@ test_packages="
     binutils libcmocka-dev clang libclang-rt-14-dev llvm
     ca-certificates
     python3 python3-pytest python3-pytest-xdist
-    python3-psycopg2 python3-redis python3-requests
+    python3-psycopg2 python3-redis python3-requests python3-jsonschema
     libnginx-mod-nchan libnginx-mod-http-lua lua-nginx-redis wrk
     clang-format clang-tidy cppcheck shellcheck
     nbdkit libnbd-bin e2fsprogs mount

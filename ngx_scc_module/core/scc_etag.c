@@ -23,7 +23,11 @@ scc_etag_query(const scc_query_t *q)
     uint64_t            h;
     const scc_cells_t  *c;
 
-    h = scc_etag_word(SCC_ETAG_SEED, (uint64_t) q->route);
+    h = scc_etag_word(SCC_ETAG_SEED, (uint64_t) q->route << 1 | q->ogc);
+
+    if (q->ogc) {
+        h = scc_etag_bytes(h, q->base);
+    }
 
     if (q->route != SCC_ROUTE_PLACES) {
         c = &q->cells;

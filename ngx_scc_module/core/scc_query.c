@@ -4,7 +4,7 @@
  */
 
 
-#include "scc_query.h"
+#include "scc_ogc.h"
 
 #include <string.h>
 
@@ -21,6 +21,14 @@
 
 #define scc_query_route(route)  (1u << (route))
 
+/* of the facade, where the route alone does not say it */
+
+#define SCC_OGC_ITEMS   (1u << 30)
+#define SCC_OGC_OTHER   (1u << 31)
+
+#define SCC_PAGES       (SCC_PLACES|SCC_OGC_ITEMS)
+#define SCC_FILTERS     (SCC_PAGES|SCC_NEARBY)
+
 
 typedef struct scc_param_s  scc_param_t;
 
@@ -34,8 +42,9 @@ struct scc_param_s {
 };
 
 
-static const char *scc_query_unknown(scc_route_t route);
-static const scc_param_t *scc_query_param(scc_route_t route,
+static unsigned scc_query_routes(const scc_query_t *q);
+static const char *scc_query_unknown(unsigned routes);
+static const scc_param_t *scc_query_param(unsigned routes,
     scc_str_t name);
 static scc_rc_t scc_query_bbox(scc_query_t *q, const scc_query_conf_t *conf,
     scc_str_t value, scc_err_t *err);
@@ -62,6 +71,10 @@ static scc_rc_t scc_query_k(scc_query_t *q, const scc_query_conf_t *conf,
 static scc_rc_t scc_query_radius(scc_query_t *q,
     const scc_query_conf_t *conf, scc_str_t value, scc_err_t *err);
 static scc_rc_t scc_query_degrees(scc_str_t value, int32_t max, int32_t *e7);
+static scc_rc_t scc_query_datetime(scc_query_t *q,
+    const scc_query_conf_t *conf, scc_str_t value, scc_err_t *err);
+static scc_rc_t scc_query_format(scc_query_t *q,
+    const scc_query_conf_t *conf, scc_str_t value, scc_err_t *err);
 static uint64_t scc_query_number(scc_str_t value, uint64_t max);
 static scc_rc_t scc_query_bool(scc_query_t *q, scc_str_t value,
     scc_tri_t *filter);
@@ -70,31 +83,31 @@ static uint8_t *scc_query_store(scc_query_t *q, scc_str_t s);
 
 static const scc_param_t  scc_params[] = {
 
-    { SCC_PLACES, scc_string("bbox"), scc_query_bbox,
+    { SCC_PAGES, scc_string("bbox"), scc_query_bbox,
       SCC_BBOX_TEXT,
       "must be four numbers in degrees: west,south,east,north" },
 
-    { SCC_PLACES, scc_string("limit"), scc_query_limit,
+    { SCC_PAGES, scc_string("limit"), scc_query_limit,
       SCC_VALUE_TEXT,
       "must be a whole number, 1 or more" },
 
-    { SCC_PLACES, scc_string("cursor"), scc_query_cursor,
+    { SCC_PAGES, scc_string("cursor"), scc_query_cursor,
       SCC_VALUE_TEXT,
       "is not a cursor of this server; follow the \"next\" link of a page" },
 
-    { SCC_PLACES|SCC_NEARBY, scc_string("level_max"), scc_query_level_max,
+    { SCC_FILTERS, scc_string("level_max"), scc_query_level_max,
       SCC_VALUE_TEXT,
       "must be 0..5" },
 
-    { SCC_PLACES|SCC_NEARBY, scc_string("registered"), scc_query_registered,
+    { SCC_FILTERS, scc_string("registered"), scc_query_registered,
       SCC_VALUE_TEXT,
       "must be true or false" },
 
-    { SCC_PLACES|SCC_NEARBY, scc_string("has_slope"), scc_query_has_slope,
+    { SCC_FILTERS, scc_string("has_slope"), scc_query_has_slope,
       SCC_VALUE_TEXT,
       "must be true or false" },
 
-    { SCC_PLACES|SCC_NEARBY, scc_string("category"), scc_query_category,
+    { SCC_FILTERS, scc_string("category"), scc_query_category,
       SCC_CATEGORY_MAX,
       "must be 1 to 64 bytes of UTF-8" },
 
@@ -117,6 +130,14 @@ static const scc_param_t  scc_params[] = {
     { SCC_NEARBY, scc_string("radius"), scc_query_radius,
       SCC_VALUE_TEXT,
       "must be whole metres, 1..5000" },
+
+    { SCC_OGC_ITEMS, scc_string("datetime"), scc_query_datetime,
+      SCC_VALUE_TEXT,
+      "must be a time or an interval of RFC 3339: 2026-11-23T00:00:00Z/.." },
+
+    { SCC_OGC_ITEMS|SCC_OGC_OTHER, scc_string("f"), scc_query_format,
+      SCC_VALUE_TEXT,
+      "must be json; there is no other format" },
 };
 
 #define SCC_PARAMS  (sizeof(scc_params) / sizeof(scc_params[0]))
@@ -128,12 +149,13 @@ scc_query_args(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t args,
 {
     size_t              i, start, eq, n;
     uint8_t             decoded[SCC_BBOX_TEXT];
-    unsigned            seen, bit;
+    unsigned            seen, bit, routes;
     scc_str_t           name, value;
     const scc_param_t  *param;
 
     seen = 0;
     start = 0;
+    routes = scc_query_routes(q);
 
     for (i = 0; args.len && i <= args.len; i++) {
 
@@ -151,10 +173,10 @@ scc_query_args(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t args,
 
         start = i + 1;
 
-        param = scc_query_param(q->route, name);
+        param = scc_query_param(routes, name);
 
         if (param == NULL) {
-            scc_err_set(err, name, scc_query_unknown(q->route));
+            scc_err_set(err, name, scc_query_unknown(routes));
             return SCC_DECLINED;
         }
 
@@ -185,7 +207,7 @@ scc_query_args(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t args,
         }
     }
 
-    if (q->route == SCC_ROUTE_PLACES && !(seen & 1)) {
+    if (routes == SCC_PLACES && !(seen & 1)) {
         scc_err_set(err, scc_params[0].name, "is required: "
                     "west,south,east,north in degrees");
         return SCC_DECLINED;
@@ -207,6 +229,31 @@ scc_query_args(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t args,
     }
 
     return SCC_OK;
+}
+
+
+void
+scc_filter_write(scc_buf_t *b, const scc_filter_t *f)
+{
+    if (f->level_max != SCC_LEVEL_UNKNOWN) {
+        scc_buf_text(b, "&level_max=");
+        scc_buf_uint(b, f->level_max);
+    }
+
+    if (f->registered != SCC_UNKNOWN) {
+        scc_buf_text(b, (f->registered == SCC_YES) ? "&registered=true"
+                                                   : "&registered=false");
+    }
+
+    if (f->slope != SCC_UNKNOWN) {
+        scc_buf_text(b, (f->slope == SCC_YES) ? "&has_slope=true"
+                                              : "&has_slope=false");
+    }
+
+    if (f->category.len) {
+        scc_buf_text(b, "&category=");
+        scc_buf_urlencode(b, f->category);
+    }
 }
 
 
@@ -241,20 +288,48 @@ scc_filter_pass(const scc_filter_t *f, uint16_t flags, uint16_t has,
 }
 
 
-static const char *
-scc_query_unknown(scc_route_t route)
+static unsigned
+scc_query_routes(const scc_query_t *q)
 {
-    switch (route) {
+    if (!q->ogc) {
+        return scc_query_route(q->route);
+    }
+
+    switch (q->route) {
 
     case SCC_ROUTE_PLACES:
+        return SCC_OGC_ITEMS;
+
+    case SCC_ROUTE_TILE:
+        return 0;
+
+    default:
+        return SCC_OGC_OTHER;
+    }
+}
+
+
+static const char *
+scc_query_unknown(unsigned routes)
+{
+    switch (routes) {
+
+    case SCC_OGC_ITEMS:
+        return "unknown parameter; allowed: bbox, limit, datetime, cursor, "
+               "level_max, registered, has_slope, category, f";
+
+    case SCC_OGC_OTHER:
+        return "unknown parameter; allowed: f";
+
+    case SCC_PLACES:
         return "unknown parameter; allowed: bbox, limit, cursor, level_max, "
                "registered, has_slope, category";
 
-    case SCC_ROUTE_NEARBY:
+    case SCC_NEARBY:
         return "unknown parameter; allowed: lng, lat, k, radius, level_max, "
                "registered, has_slope, category";
 
-    case SCC_ROUTE_PLACE:
+    case SCC_PLACE:
         return "unknown parameter; allowed: rev";
 
     default:
@@ -264,7 +339,7 @@ scc_query_unknown(scc_route_t route)
 
 
 static const scc_param_t *
-scc_query_param(scc_route_t route, scc_str_t name)
+scc_query_param(unsigned routes, scc_str_t name)
 {
     size_t     i, n;
     uint8_t    decoded[16];
@@ -280,7 +355,7 @@ scc_query_param(scc_route_t route, scc_str_t name)
     s.len = n;
 
     for (i = 0; i < SCC_PARAMS; i++) {
-        if ((scc_params[i].routes & scc_query_route(route))
+        if ((scc_params[i].routes & routes)
             && scc_str_eq(s, scc_params[i].name))
         {
             return &scc_params[i];
@@ -527,6 +602,35 @@ scc_query_degrees(scc_str_t value, int32_t max, int32_t *e7)
     *e7 = (int32_t) n;
 
     return SCC_OK;
+}
+
+
+/* A place has no time of its own, so it is in every time (17-069r4,
+   7.15.4): what is asked is checked and changes nothing. */
+
+static scc_rc_t
+scc_query_datetime(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err)
+{
+    (void) q;
+    (void) conf;
+    (void) err;
+
+    return scc_ogc_datetime(value) ? SCC_OK : SCC_DECLINED;
+}
+
+
+static scc_rc_t
+scc_query_format(scc_query_t *q, const scc_query_conf_t *conf,
+    scc_str_t value, scc_err_t *err)
+{
+    static const scc_str_t  json = scc_string("json");
+
+    (void) q;
+    (void) conf;
+    (void) err;
+
+    return scc_str_eq(value, json) ? SCC_OK : SCC_DECLINED;
 }
 
 

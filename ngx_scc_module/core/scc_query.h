@@ -42,6 +42,14 @@ typedef enum {
     SCC_ROUTE_CONTRIBUTION,
     SCC_ROUTE_EXPORT,
     SCC_ROUTE_EXPORT_ABOUT,
+    SCC_ROUTE_OGC_LANDING,          /* these: see scc_ogc.h */
+    SCC_ROUTE_OGC_API,
+    SCC_ROUTE_OGC_CONFORMANCE,
+    SCC_ROUTE_OGC_COLLECTIONS,
+    SCC_ROUTE_OGC_COLLECTION,
+    SCC_ROUTE_OGC_ITEM,
+    SCC_ROUTE_OGC_TILESETS,
+    SCC_ROUTE_OGC_TILESET,
 } scc_route_t;
 
 
@@ -66,6 +74,9 @@ typedef struct {
 
 typedef struct {
     scc_route_t     route;
+    bool            ogc;            /* by scc_ogc_path(): other links */
+    scc_str_t       base;           /* ogc: what links begin with, escaped
+                                       for JSON */
     scc_str_t       bbox;           /* decoded text, for links */
     scc_area_t      area;           /* PLACES */
     scc_cells_t     cells;          /* CELLS, TILE */
@@ -116,6 +127,8 @@ scc_rc_t scc_query_path(scc_query_t *q, const scc_query_conf_t *conf,
  * The query string of that route.  PLACES: bbox (required), limit, cursor,
  * level_max, registered, has_slope, category.  NEARBY: lng and lat
  * (required), k, radius, and those filters.  PLACE: rev.  Others take none.
+ * Of the facade, PLACES: the same, bbox not required, datetime, f; TILE none;
+ * others f.
  * Unknown or repeated parameter, bad value -> DECLINED, err names the
  * parameter and says what is allowed.  A position is rounded to 1e-7
  * degrees; a k or radius above its limit is refused, not cut: a smaller
@@ -123,6 +136,9 @@ scc_rc_t scc_query_path(scc_query_t *q, const scc_query_conf_t *conf,
  */
 scc_rc_t scc_query_args(scc_query_t *q, const scc_query_conf_t *conf,
     scc_str_t args, scc_err_t *err);
+
+/* Appends the filter as "&name=value" parts of a query string. */
+void scc_filter_write(scc_buf_t *b, const scc_filter_t *f);
 
 /* True if a feature with these flags and category number passes.  "cat" is
    the wanted category's number in its blob (scc_blob_cat). */

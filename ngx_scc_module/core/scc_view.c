@@ -4,14 +4,16 @@
  */
 
 
+#include "scc_ogc.h"
 #include "scc_view.h"
 
 #include <string.h>
 
 
-/* all of a head: a bbox of 512 bytes and three short values, encoded */
+/* all of a head: a bbox of 512 bytes and three short values, encoded; twice
+   where the facade has its links */
 
-#define SCC_VIEW_HEAD  4096
+#define SCC_VIEW_HEAD  (4096 + SCC_OGC_LINKS)
 
 #define SCC_VIEW_TAIL  "]}"
 
@@ -174,7 +176,10 @@ scc_view_head(scc_buf_t *b, const scc_query_t *q, uint64_t matched,
     if (q->route == SCC_ROUTE_PLACES) {
         scc_buf_text(b, ",\"links\":[");
 
-        if (next && next->set) {
+        if (q->ogc) {
+            scc_ogc_links(b, q, next);
+
+        } else if (next && next->set) {
             scc_view_next(b, q, next);
         }
 
@@ -416,36 +421,13 @@ scc_view_cursor(const scc_view_t *v, scc_cursor_t *next)
 static void
 scc_view_next(scc_buf_t *b, const scc_query_t *q, const scc_cursor_t *next)
 {
-    const scc_filter_t  *f;
-
-    f = &q->filter;
-
     scc_buf_text(b, "{\"rel\":\"next\",\"type\":\"application/geo+json\","
                  "\"href\":\"places?bbox=");
     scc_buf_urlencode(b, q->bbox);
     scc_buf_text(b, "&limit=");
     scc_buf_uint(b, q->limit);
 
-    if (f->level_max != SCC_LEVEL_UNKNOWN) {
-        scc_buf_text(b, "&level_max=");
-        scc_buf_uint(b, f->level_max);
-    }
-
-    if (f->registered != SCC_UNKNOWN) {
-        scc_buf_text(b, (f->registered == SCC_YES) ? "&registered=true"
-                                                   : "&registered=false");
-    }
-
-    if (f->slope != SCC_UNKNOWN) {
-        scc_buf_text(b, (f->slope == SCC_YES) ? "&has_slope=true"
-                                              : "&has_slope=false");
-    }
-
-    if (f->category.len) {
-        scc_buf_text(b, "&category=");
-        scc_buf_urlencode(b, f->category);
-    }
-
+    scc_filter_write(b, &q->filter);
     scc_buf_text(b, "&cursor=");
     scc_cursor_write(b, next->cell, next->id);
     scc_buf_text(b, "\"}");

@@ -184,6 +184,7 @@ ngx_scc_create_loc_conf(ngx_conf_t *cf)
      */
 
     slcf->api = NGX_CONF_UNSET;
+    slcf->ogc = NGX_CONF_UNSET;
     slcf->limit = NGX_CONF_UNSET_UINT;
     slcf->limit_max = NGX_CONF_UNSET_UINT;
     slcf->cells_max = NGX_CONF_UNSET_UINT;
@@ -238,8 +239,8 @@ ngx_scc_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
-/* scc_api [prefix]; a location for a part of the API names the whole one's
-   prefix */
+/* scc_api|scc_ogc [prefix]; a location for a part of the API names the whole
+   one's prefix.  The command's offset says which of the two. */
 
 char *
 ngx_scc_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -250,11 +251,11 @@ ngx_scc_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_scc_main_conf_t       *smcf;
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (slcf->api != NGX_CONF_UNSET) {
-        return "is duplicate";
+    if (slcf->api != NGX_CONF_UNSET || slcf->ogc != NGX_CONF_UNSET) {
+        return "is duplicate: a location has one \"scc_api\" or \"scc_ogc\"";
     }
 
-    slcf->api = 1;
+    *(ngx_flag_t *) ((u_char *) slcf + cmd->offset) = 1;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -277,14 +278,22 @@ ngx_scc_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             || ngx_strncmp(value[1].data, clcf->name.data, value[1].len) != 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"scc_api %V\" must name the beginning of "
-                               "its location, \"%V\"",
-                               &value[1], &clcf->name);
+                               "\"%V %V\" must name the beginning of its "
+                               "location, \"%V\"",
+                               &cmd->name, &value[1], &clcf->name);
             return NGX_CONF_ERROR;
         }
     }
 
     clcf->handler = ngx_scc_handler;
+
+    /* clients are given the facade's address with and without its '/' */
+
+    if (slcf->ogc == 1 && clcf->name.len > 1
+        && clcf->name.data[clcf->name.len - 1] == '/')
+    {
+        clcf->auto_redirect = 1;
+    }
 
     smcf = ngx_http_conf_get_module_main_conf(cf, ngx_scc_module);
     smcf->api = 1;

@@ -5,6 +5,7 @@
 
 
 #include "ngx_scc_http.h"
+#include "scc_ogc.h"
 
 
 static ngx_int_t ngx_scc_path(ngx_http_request_t *r, scc_str_t *path);
@@ -37,7 +38,12 @@ ngx_scc_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    parsed = scc_query_path(&ctx->query, &slcf->query, path, &err);
+    if (slcf->ogc == 1) {
+        parsed = scc_ogc_path(&ctx->query, &slcf->query, path, &err);
+
+    } else {
+        parsed = scc_query_path(&ctx->query, &slcf->query, path, &err);
+    }
 
     if (ctx->query.route == SCC_ROUTE_CONTRIBUTIONS
         && r->method == NGX_HTTP_POST)
@@ -92,6 +98,20 @@ ngx_scc_handler(ngx_http_request_t *r)
     cln->handler = ngx_scc_cleanup;
     cln->data = ctx;
 
+    if (ctx->query.ogc) {
+        rc = ngx_scc_ogc_base(r, ctx);
+
+        if (rc == NGX_DECLINED) {
+            return ngx_scc_problem(r, ctx, NGX_HTTP_BAD_REQUEST,
+                                   "the Host is too long for links to it",
+                                   NULL);
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
     switch (ctx->query.route) {
 
     case SCC_ROUTE_PLACE:
@@ -104,6 +124,20 @@ ngx_scc_handler(ngx_http_request_t *r)
 
     case SCC_ROUTE_CONTRIBUTION:
         rc = ngx_scc_contribution(r, ctx);
+        break;
+
+    case SCC_ROUTE_OGC_LANDING:
+    case SCC_ROUTE_OGC_API:
+    case SCC_ROUTE_OGC_CONFORMANCE:
+    case SCC_ROUTE_OGC_COLLECTIONS:
+    case SCC_ROUTE_OGC_COLLECTION:
+    case SCC_ROUTE_OGC_TILESETS:
+    case SCC_ROUTE_OGC_TILESET:
+        rc = ngx_scc_ogc(r, ctx);
+        break;
+
+    case SCC_ROUTE_OGC_ITEM:
+        rc = ngx_scc_ogc_item(r, ctx);
         break;
 
     case SCC_ROUTE_EXPORT:

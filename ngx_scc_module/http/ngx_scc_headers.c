@@ -655,7 +655,7 @@ ngx_scc_header_link(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
     q = &ctx->query;
 
     if (q->route != SCC_ROUTE_PLACES || ctx->status == NGX_SCC_CACHE_WIDE
-        || q->area.n != 1)
+        || q->area.n != 1 || q->ogc)
     {
         return NGX_OK;
     }

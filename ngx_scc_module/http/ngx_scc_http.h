@@ -123,6 +123,7 @@ typedef enum {
 
 typedef struct {
     ngx_flag_t                 api;
+    ngx_flag_t                 ogc;             /* the facade instead */
     ngx_str_t                  prefix;          /* of the API's paths */
     scc_query_conf_t           query;
     ngx_uint_t                 limit;
@@ -286,6 +287,8 @@ ngx_int_t ngx_scc_tile_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
 ngx_int_t ngx_scc_nearby(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_contribution(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+ngx_int_t ngx_scc_ogc(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+ngx_int_t ngx_scc_ogc_item(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_export(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_export_about(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 
@@ -348,6 +351,14 @@ ngx_int_t ngx_scc_problem_faults(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
 ngx_int_t ngx_scc_problem_later(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     const char *detail);
 ngx_int_t ngx_scc_unavailable(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+
+/* ngx_scc_ogc.c: sets what the facade's links begin with; NGX_DECLINED: the
+   Host is too long. */
+ngx_int_t ngx_scc_ogc_base(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+
+/* ngx_scc_tilejson.c: the location's URL with a '/' at its end; room for a
+   tile's template is behind it. */
+ngx_int_t ngx_scc_base(ngx_http_request_t *r, ngx_str_t *base);
 
 /* ngx_scc_export.c: adds a Link with rel=license, if there is a license. */
 ngx_int_t ngx_scc_license_link(ngx_http_request_t *r);

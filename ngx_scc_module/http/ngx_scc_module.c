@@ -66,7 +66,14 @@ static ngx_command_t  ngx_scc_commands[] = {
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_scc_conf_api,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_scc_loc_conf_t, api),
+      NULL },
+
+    { ngx_string("scc_ogc"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_scc_conf_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_scc_loc_conf_t, ogc),
       NULL },
 
     { ngx_string("scc_limit"),

@@ -7,10 +7,6 @@
 #include "ngx_scc_http.h"
 
 
-static ngx_int_t ngx_scc_tilejson_base(ngx_http_request_t *r,
-    ngx_str_t *base);
-
-
 /*
  * TileJSON 3.0.0; needs no backend.  Maps are told to stop at z 15 and to
  * draw its tiles larger from there on: a unit of a tile is a foot then, and
@@ -27,7 +23,7 @@ ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_scc_module);
 
-    if (ngx_scc_tilejson_base(r, &base) != NGX_OK) {
+    if (ngx_scc_base(r, &base) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -98,8 +94,8 @@ ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
  * prefix.  With room for the tiles' template behind it.
  */
 
-static ngx_int_t
-ngx_scc_tilejson_base(ngx_http_request_t *r, ngx_str_t *base)
+ngx_int_t
+ngx_scc_base(ngx_http_request_t *r, ngx_str_t *base)
 {
     u_char              *p, address[NGX_SOCKADDR_STRLEN];
     size_t               len;

@@ -108,6 +108,14 @@ static ngx_str_t  ngx_scc_routes[] = {
     ngx_string("contribution"),
     ngx_string("export"),
     ngx_string("export-about"),
+    ngx_string("ogc-landing"),
+    ngx_string("ogc-api"),
+    ngx_string("ogc-conformance"),
+    ngx_string("ogc-collections"),
+    ngx_string("ogc-collection"),
+    ngx_string("ogc-item"),
+    ngx_string("ogc-tilesets"),
+    ngx_string("ogc-tileset"),
 };
 
 

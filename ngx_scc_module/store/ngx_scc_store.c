@@ -78,6 +78,14 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_page = {
 };
 
 
+const ngx_scc_pg_stmt_t  ngx_scc_store_feature = {
+    "scc_feature_1",
+    "SELECT " NGX_SCC_STORE_PLACE
+    " FROM scc.feature f WHERE f.id = $1::text COLLATE \"C\"",
+    1
+};
+
+
 /*
  * Every transaction before the snapshot's oldest running one has ended and
  * was seen; so the next call loses nothing by beginning there, however long

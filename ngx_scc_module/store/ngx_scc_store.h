@@ -41,6 +41,10 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_wide;
    3 its revision. */
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_page;
 
+/* FEATURE: $1 id.  No row: no such place, or a closed one.  0 the place's
+   columns, beginning with its cell. */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_feature;
+
 /*
  * CHANGED: $1 a transaction id (xid8).  A row per cell changed by that
  * transaction or a later one, at least one row: 0 the store's identity,

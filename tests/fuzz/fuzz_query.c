@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "scc_nearby.h"
+#include "scc_ogc.h"
 
 
 /*
@@ -18,6 +19,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void fuzz_request(scc_str_t path, scc_str_t args);
+static void fuzz_facade(scc_str_t path, scc_str_t args);
+static void fuzz_links(const scc_query_t *q);
 static void fuzz_error(const scc_err_t *err);
 static void fuzz_nearby(const scc_query_t *q);
 static void fuzz_query(const scc_query_t *q);
@@ -54,6 +57,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     args.len = size - path.len - (path.len < size);
 
     fuzz_request(path, args);
+    fuzz_facade(path, args);
 
     free(copy);
 
@@ -75,6 +79,84 @@ fuzz_request(scc_str_t path, scc_str_t args)
     }
 
     fuzz_query(&q);
+}
+
+
+static void
+fuzz_facade(scc_str_t path, scc_str_t args)
+{
+    scc_err_t    err;
+    scc_query_t  q;
+
+    if (scc_ogc_path(&q, &fuzz_conf, path, &err) != SCC_OK
+        || scc_query_args(&q, &fuzz_conf, args, &err) != SCC_OK)
+    {
+        fuzz_error(&err);
+        return;
+    }
+
+    if (!q.ogc) {
+        abort();
+    }
+
+    fuzz_query(&q);
+
+    if (q.route == SCC_ROUTE_PLACES) {
+        fuzz_links(&q);
+    }
+}
+
+
+/* The links fit, and lead to the same query. */
+
+static void
+fuzz_links(const scc_query_t *q)
+{
+    uint8_t         block[SCC_OGC_LINKS];
+    scc_buf_t       b;
+    scc_err_t       err;
+    scc_str_t       args;
+    scc_query_t     again;
+    const uint8_t  *p, *end;
+
+    scc_buf_fixed(&b, block, sizeof(block));
+    scc_ogc_links(&b, q, &q->cursor);
+
+    if (b.error) {
+        abort();
+    }
+
+    p = memchr(block, '?', b.used);
+
+    if (p == NULL) {
+        abort();
+    }
+
+    p++;
+    end = memchr(p, '"', (size_t) (block + b.used - p));
+
+    if (end == NULL) {
+        abort();
+    }
+
+    args.data = p;
+    args.len = (size_t) (end - p);
+
+    again = *q;
+    again.filter.any = false;
+    again.filter.category.len = 0;
+    again.cursor.set = false;
+    again.store_used = 0;
+
+    if (scc_query_args(&again, &fuzz_conf, args, &err) != SCC_OK
+        || again.limit != q->limit
+        || again.filter.any != q->filter.any
+        || !scc_str_eq(again.filter.category, q->filter.category)
+        || !scc_str_eq(again.bbox, q->bbox)
+        || again.cursor.set != q->cursor.set)
+    {
+        abort();
+    }
 }
 
 
@@ -214,11 +296,28 @@ fuzz_query(const scc_query_t *q)
 
         break;
 
+    case SCC_ROUTE_OGC_ITEM:
+
+        if (q->id.len == 0 || q->id.len > SCC_ID_MAX
+            || !scc_utf8_valid(q->id))
+        {
+            abort();
+        }
+
+        break;
+
     case SCC_ROUTE_CONTRIBUTIONS:
     case SCC_ROUTE_TILEJSON:
+    case SCC_ROUTE_EXPORT:
+    case SCC_ROUTE_EXPORT_ABOUT:
         break;
 
     default:
-        abort();
+
+        if (!q->ogc || q->route < SCC_ROUTE_OGC_LANDING
+            || q->route > SCC_ROUTE_OGC_TILESET)
+        {
+            abort();
+        }
     }
 }

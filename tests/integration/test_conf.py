@@ -82,6 +82,7 @@ MAIN = {
 LOCATION = {
     "scc_api": (["", "/v1/", "/v1", "/"],
                 ["on", "x y", '""', "/v2/", "/v1/x", "/v1//"]),
+    "scc_ogc": (["", "/v1/", "/"], ["on", "x y", '""', "/v2/", "/v1//"]),
     "scc_limit": (["1 1", "100 1000", "100000 100000"],
                   ["", "1", "0 1", "2 1", "1 100001", "a b", "-1 1",
                    "1 2 3"]),
@@ -168,7 +169,7 @@ def write(nginx, name, value, http=None):
         nginx.write(STATE=f"scc_state_path {nginx.dir}/state;")
     if name in MAIN:
         nginx.write(HTTP=" ".join(base) + "\n" + line, LOCATION="scc_api;")
-    elif name == "scc_api":
+    elif name in ("scc_api", "scc_ogc"):
         nginx.write(HTTP=" ".join(base), LOCATION=line)
     else:
         nginx.write(HTTP=" ".join(base), LOCATION="scc_api;\n" + line)
@@ -239,7 +240,8 @@ def test_api_only_in_locations(nginx):
 
 
 @pytest.mark.parametrize("location", [
-    "location ~ ^/x { scc_api; }", "location @name { scc_api; }"])
+    "location ~ ^/x { scc_api; }", "location @name { scc_api; }",
+    "location ~ ^/x { scc_ogc; }"])
 def test_api_needs_a_prefix(nginx, location):
     nginx.write(HTTP=f"scc_postgres {PG};", LOCATION="")
     text = open(nginx.conf).read().replace("location /v1/ {\n\n        }",
@@ -247,7 +249,8 @@ def test_api_needs_a_prefix(nginx, location):
     with open(nginx.conf, "w") as f:
         f.write(text)
     p = nginx.test()
-    assert p.returncode != 0 and "scc_api" in p.stdout, p.stdout
+    assert p.returncode != 0, p.stdout
+    assert "cannot be used in a named location" in p.stdout, p.stdout
 
 
 def test_api_needs_the_store(nginx):
