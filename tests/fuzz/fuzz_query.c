@@ -309,8 +309,6 @@ fuzz_query(const scc_query_t *q)
         break;
 
     case SCC_ROUTE_CONTRIBUTIONS:
-    case SCC_ROUTE_EXPORT:
-    case SCC_ROUTE_EXPORT_ABOUT:
     case SCC_ROUTE_TILEJSON:
     case SCC_ROUTE_EXPORT:
     case SCC_ROUTE_EXPORT_ABOUT:
