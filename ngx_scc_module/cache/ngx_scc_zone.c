@@ -209,7 +209,6 @@ ngx_scc_zone_get(ngx_scc_zone_t *zone, const uint32_t *keys, ngx_uint_t n,
 
         if (i == 0) {
             note->epoch = sh->epoch;
-            note->silence = sh->silence;
             note->told = sh->told;
         }
 
@@ -312,7 +311,6 @@ ngx_scc_zone_note(ngx_scc_zone_t *zone, uint32_t key,
     ngx_scc_zone_lock(zone);
 
     note->epoch = sh->epoch;
-    note->silence = sh->silence;
     note->told = sh->told;
     *gen = sh->gens[ngx_scc_zone_hash(key) & sh->gens_mask];
 
@@ -737,7 +735,7 @@ ngx_scc_zone_late(ngx_scc_zone_shared_t *sh, uint32_t key,
         return 1;
     }
 
-    if (from_redis && (!note->told || note->silence != sh->silence)) {
+    if (from_redis && !note->told) {
         return 1;
     }
 

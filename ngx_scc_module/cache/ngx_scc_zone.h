@@ -76,7 +76,6 @@ void ngx_scc_zone_stale(ngx_scc_zone_t *zone, ngx_uint_t n);
 
 typedef struct {
     uint64_t                 epoch;
-    uint64_t                 silence;       /* see README.md */
     ngx_uint_t               told;          /* Redis knows all changes */
 } ngx_scc_zone_note_t;
 
