@@ -437,6 +437,23 @@ def test_boxes_warm(nginx, redis, oracle, boxes, figure):
     assert hits > len(sample) / 4, f"only {hits} answers came from Redis"
 
 
+def test_boxes_from_memory(store, redis, oracle, boxes, figure):
+    """From the zone, which has room for some of the cells only."""
+    began = time.monotonic()
+    sample = boxes["warm"][:1000]
+    with Nginx(store, redis, workers=2, scc={"scc_zone": "cells:8m"},
+               location=f"scc_limit 100 {LIMIT_MAX};") as n:
+        ask(n, oracle, sample)
+        stats, kinds = ask(n, oracle, sample)
+        with n.client() as c:
+            path = f"/v1/places?bbox={sample[0].text}"
+            c.get(path)
+            assert "hit" in c.get(path).headers["cache-status"]
+    figure("oracle, from memory", f"{len(sample)} boxes, twice, "
+           f"{time.monotonic() - began:.0f} s")
+    assert stats["ids"] and kinds
+
+
 def test_boxes_without_cache(nginx, redis, oracle, boxes, figure):
     began = time.monotonic()
     redis.stop()
