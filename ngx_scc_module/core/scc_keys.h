@@ -24,8 +24,8 @@
  * A change of a cell or place concerns the answers with any of its three.
  */
 
-/* the one that every answer has */
-#define SCC_KEY_ALL       "scc"
+/* the one that all answers have that are purged by cells or places */
+#define SCC_KEY_ALL       "lay-places"
 
 #define SCC_KEY_Z_FINE    14
 #define SCC_KEY_Z_COARSE  11

@@ -442,7 +442,7 @@ ngx_scc_keys(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
     }
 
     p = ngx_pnalloc(r->pool, SCC_KEYS_AREA * (SCC_KEY_MAX + 1)
-                             + sizeof(" lay-places"));
+                             + sizeof(" " SCC_KEY_ALL));
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -492,10 +492,8 @@ ngx_scc_keys(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
         ctx->life = NGX_SCC_LIFE_AGGREGATE;
         last = ngx_cpymem(p, "agg", sizeof("agg") - 1);
 
-    } else if (q->route != SCC_ROUTE_PLACE
-               && q->route != SCC_ROUTE_TILEJSON)
-    {
-        last = ngx_cpymem(last, " lay-places", sizeof(" lay-places") - 1);
+    } else if (q->route != SCC_ROUTE_TILEJSON) {
+        last = ngx_cpymem(last, " " SCC_KEY_ALL, sizeof(" " SCC_KEY_ALL) - 1);
     }
 
     ctx->keys.len = last - p;
