@@ -21,7 +21,7 @@ ngx_scc_entries_init(ngx_scc_entries_t *e, ngx_log_t *log)
     ngx_memzero(e, sizeof(ngx_scc_entries_t));
 
     e->log = log;
-    e->count = NGX_SCC_ENTRIES_MAX;
+    e->count = NGX_SCC_ENTRIES_FIRST;
 
     scc_buf_heap(&e->bytes, 0);
 }
@@ -198,7 +198,7 @@ ngx_scc_entries_room(ngx_scc_entries_t *e)
         return NGX_OK;
     }
 
-    n = e->size ? 2 * e->size : NGX_SCC_ENTRIES_MAX;
+    n = e->size ? 2 * e->size : NGX_SCC_ENTRIES_FIRST;
 
     items = ngx_alloc(n * sizeof(ngx_scc_item_t), e->log);
     ids = ngx_alloc(n * sizeof(ngx_scc_entry_id_t), e->log);

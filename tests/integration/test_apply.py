@@ -389,6 +389,24 @@ def disturb(queue, rnd):
     return what
 
 
+def test_a_backlog_is_applied_once(pg, queue):
+    """The passes over the journal leave the queue's entries to the queue."""
+    with Writer(pg, queue=queue, helper=True, workers=2) as nginx:
+        with Load(nginx, 8) as load:
+            load.wait(100)
+            helper, = nginx.kids("cache manager")
+            os.kill(helper, signal.SIGSTOP)
+            stopped = time.monotonic()
+            load.wait(6000, 60)
+        # the next pass is due by then, and may read segments that are open
+        time.sleep(max(2.5, stopped + 10.5 - time.monotonic()))
+        os.kill(helper, signal.SIGCONT)
+        exactly(nginx, pg, load, queue)
+        given = sum(map(int, re.findall(
+            r"(\d+) contributions of the journal were not", nginx.log())))
+        assert given <= 1000, f"{given} were taken from the journal too"
+
+
 def test_the_queue_loses_everything(pg, queue, rnd):
     with Writer(pg, queue=queue, helper=True, workers=2) as nginx:
         with Load(nginx, 4) as load:
