@@ -18,7 +18,7 @@
 typedef struct {
     uint32_t            key;
     uint64_t            distance;
-    char                id[24];
+    char                id[32];
     scc_place_t         place;
 } test_place_t;
 
