@@ -336,7 +336,7 @@ bench-write: deps-test	## acknowledged writes beside PostgreSQL's own
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_write.py
 
-bench-tiles: deps-test	## hot vector tiles beside static files of the same bytes
+bench-tiles: deps-test	## hot vector tiles beside static files of them
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_tiles.py
 

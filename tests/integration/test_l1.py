@@ -437,6 +437,7 @@ def herd(nginx, path, n):
     return bodies
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("cache", ["redis", "no redis"])
 def test_herd(sample_store, cache, figure):
     """1,000 clients, one cold view, a slow store, three workers."""
