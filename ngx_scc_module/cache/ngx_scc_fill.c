@@ -68,6 +68,7 @@ struct ngx_scc_fill_s {
 static ngx_scc_fill_t *ngx_scc_fill_create(ngx_scc_cache_t *cache,
     ngx_uint_t n);
 static void ngx_scc_fill_start(ngx_scc_fill_t *fill);
+static ngx_int_t *ngx_scc_fill_claim(ngx_scc_fill_t *fill);
 static void ngx_scc_flight_start(ngx_scc_flight_t *flight);
 static void ngx_scc_fill_lease_handler(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
@@ -234,6 +235,7 @@ ngx_scc_fill_create(ngx_scc_cache_t *cache, ngx_uint_t n)
 static void
 ngx_scc_fill_start(ngx_scc_fill_t *fill)
 {
+    ngx_int_t         *rcs;
     ngx_uint_t         i;
     ngx_scc_cache_t   *cache;
     ngx_scc_flight_t  *flight;
@@ -242,22 +244,17 @@ ngx_scc_fill_start(ngx_scc_fill_t *fill)
 
     fill->wait_end = ngx_current_msec + cache->conf->lease_time;
 
+    rcs = ngx_scc_fill_claim(fill);
+
     for (i = 0; i < fill->n; i++) {
         flight = &fill->flights[i];
 
-        if (cache->zone != NULL) {
+        if (rcs != NULL) {
+            flight->claimed = (rcs[i] == NGX_OK);
 
-            switch (ngx_scc_zone_claim(cache->zone,
-                                       (uint32_t) flight->node.key,
-                                       cache->conf->lease_time))
-            {
-
-            case NGX_BUSY:
+            if (rcs[i] == NGX_BUSY) {
                 flight->state = NGX_SCC_FLIGHT_WAIT;
                 continue;
-
-            case NGX_OK:
-                flight->claimed = 1;
             }
         }
 
@@ -267,6 +264,35 @@ ngx_scc_fill_start(ngx_scc_fill_t *fill)
     if (fill->leases == 0) {
         ngx_add_timer(&fill->poll, 0);
     }
+}
+
+
+static ngx_int_t *
+ngx_scc_fill_claim(ngx_scc_fill_t *fill)
+{
+    uint32_t    *keys;
+    ngx_int_t   *rcs;
+    ngx_uint_t   i;
+
+    if (fill->cache->zone == NULL) {
+        return NULL;
+    }
+
+    keys = ngx_palloc(fill->pool, fill->n * sizeof(uint32_t));
+    rcs = ngx_palloc(fill->pool, fill->n * sizeof(ngx_int_t));
+
+    if (keys == NULL || rcs == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < fill->n; i++) {
+        keys[i] = (uint32_t) fill->flights[i].node.key;
+    }
+
+    ngx_scc_zone_claim(fill->cache->zone, keys, fill->n,
+                       fill->cache->conf->lease_time, rcs);
+
+    return rcs;
 }
 
 

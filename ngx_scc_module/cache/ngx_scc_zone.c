@@ -18,6 +18,8 @@ static ngx_int_t ngx_scc_zone_init(ngx_shm_zone_t *shm_zone, void *old);
 static void ngx_scc_zone_layout(ngx_scc_zone_shared_t *sh, u_char *p,
     size_t size);
 static uint64_t ngx_scc_zone_magic(void);
+static ngx_int_t ngx_scc_zone_claim_one(ngx_scc_zone_shared_t *sh,
+    uint32_t key, uint64_t now, ngx_msec_t life);
 static ngx_uint_t ngx_scc_zone_claimed(ngx_scc_zone_claim_t *claim,
     uint64_t now);
 static ngx_scc_zone_entry_t *ngx_scc_zone_room(ngx_scc_zone_t *zone,
@@ -436,53 +438,27 @@ ngx_scc_zone_put_gzip(ngx_scc_zone_t *zone, ngx_scc_zone_entry_t *entry,
 }
 
 
-ngx_int_t
-ngx_scc_zone_claim(ngx_scc_zone_t *zone, uint32_t key, ngx_msec_t life)
+void
+ngx_scc_zone_claim(ngx_scc_zone_t *zone, const uint32_t *keys, ngx_uint_t n,
+    ngx_msec_t life, ngx_int_t *rcs)
 {
-    uint64_t                now;
-    ngx_int_t               rc;
-    ngx_uint_t              i;
-    ngx_scc_zone_claim_t   *claim, *unused;
-    ngx_scc_zone_shared_t  *sh;
-
-    sh = zone->sh;
-    unused = NULL;
-    rc = NGX_DECLINED;
+    uint64_t    now;
+    ngx_uint_t  i;
 
     ngx_scc_zone_lock(zone);
 
     now = ngx_scc_zone_now();
 
-    /* nobody would believe what the other one brings */
+    for (i = 0; i < n; i++) {
 
-    if (now >= sh->fresh_until) {
-        goto done;
+        /* nobody would believe what the other one brings */
+
+        rcs[i] = (now < zone->sh->fresh_until)
+                 ? ngx_scc_zone_claim_one(zone->sh, keys[i], now, life)
+                 : NGX_DECLINED;
     }
-
-    for (i = 0; i < NGX_SCC_ZONE_WAYS; i++) {
-        claim = &sh->claims[(ngx_scc_zone_hash(key) + i) & sh->claims_mask];
-
-        if (!ngx_scc_zone_claimed(claim, now)) {
-            unused = claim;
-
-        } else if (claim->key == key) {
-            rc = NGX_BUSY;
-            goto done;
-        }
-    }
-
-    if (unused != NULL) {
-        unused->key = key;
-        unused->pid = ngx_pid;
-        unused->until = now + life;
-        rc = NGX_OK;
-    }
-
-done:
 
     ngx_scc_zone_unlock(zone);
-
-    return rc;
 }
 
 
@@ -659,6 +635,38 @@ ngx_scc_zone_magic(void)
                                   << 48
                                 ^ (uint64_t) sizeof(ngx_scc_zone_entry_t)
                                   << 32;
+}
+
+
+static ngx_int_t
+ngx_scc_zone_claim_one(ngx_scc_zone_shared_t *sh, uint32_t key,
+    uint64_t now, ngx_msec_t life)
+{
+    ngx_uint_t             i;
+    ngx_scc_zone_claim_t  *claim, *unused;
+
+    unused = NULL;
+
+    for (i = 0; i < NGX_SCC_ZONE_WAYS; i++) {
+        claim = &sh->claims[(ngx_scc_zone_hash(key) + i) & sh->claims_mask];
+
+        if (!ngx_scc_zone_claimed(claim, now)) {
+            unused = claim;
+
+        } else if (claim->key == key) {
+            return NGX_BUSY;
+        }
+    }
+
+    if (unused == NULL) {
+        return NGX_DECLINED;
+    }
+
+    unused->key = key;
+    unused->pid = ngx_pid;
+    unused->until = now + life;
+
+    return NGX_OK;
 }
 
 

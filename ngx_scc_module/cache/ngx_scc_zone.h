@@ -116,12 +116,14 @@ void ngx_scc_zone_put(ngx_scc_zone_t *zone, uint32_t key,
 
 
 /*
- * One process of this host brings a cell at a time.  NGX_OK: the caller, who
- * releases it; NGX_BUSY: another one, for at most "life" milliseconds from
- * when it began.  NGX_DECLINED: the zone does not say, now.
+ * One process of this host brings a cell at a time.  All that are wanted are
+ * claimed at once, so that two who want the same do not get a part each and
+ * ask the store twice.  For each key: NGX_OK, it is the caller, who releases
+ * it; NGX_BUSY, another one, for at most "life" milliseconds from when it
+ * began; NGX_DECLINED, the zone does not say, now.
  */
-ngx_int_t ngx_scc_zone_claim(ngx_scc_zone_t *zone, uint32_t key,
-    ngx_msec_t life);
+void ngx_scc_zone_claim(ngx_scc_zone_t *zone, const uint32_t *keys,
+    ngx_uint_t n, ngx_msec_t life, ngx_int_t *rcs);
 void ngx_scc_zone_release(ngx_scc_zone_t *zone, uint32_t key);
 
 

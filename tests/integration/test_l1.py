@@ -452,6 +452,9 @@ def test_herd(sample_store, cache, figure):
         _, lon, lat, _ = pick(pg, 1, 13)[0]
         with nginx.client() as c:
             l1(c, "/v1/cells/16/9-9/9-9.json")
+        if cache == "redis":            # it has been told of everything
+            wait_until(lambda: redis.r.exists("scc:v:1"), 10,
+                       "the feed to vouch for Redis")
         before = pg.errors().count("execute scc_fill")
         began = time.monotonic()
         bodies = herd(nginx, view(lon, lat), 1000)
