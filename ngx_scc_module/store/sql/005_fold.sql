@@ -73,7 +73,8 @@ $$;
 
 -- Gives the next numbers to those that have none, by the first of these
 -- events about each.  It does not matter how events that come by (hlc,
--- event_id) are cut into batches.
+-- event_id) are cut into batches.  LIMIT keeps the join a look-up by key: a
+-- plain one may read all numbers for each event.
 
 CREATE FUNCTION scc.give_numbers(kind text, targets text[], hlcs bigint[],
     ids uuid[]) RETURNS void
@@ -96,8 +97,11 @@ BEGIN
           FROM (SELECT e.id COLLATE "C" AS id, e.hlc, e.event_id
                 FROM unnest(targets, hlcs, ids) AS e(id, hlc, event_id)) u
           ORDER BY u.id, u.hlc, u.event_id) f
-    LEFT JOIN scc.number n
-        ON n.kind = give_numbers.kind COLLATE "C" AND n.id = f.id
+    LEFT JOIN LATERAL (SELECT n.id FROM scc.number n
+                       WHERE n.kind = give_numbers.kind COLLATE "C"
+                           AND n.id = f.id
+                       LIMIT 1) n
+        ON true
     WHERE n.id IS NULL;
 
     GET DIAGNOSTICS given = ROW_COUNT;
