@@ -518,7 +518,12 @@ def test_ctl_file_is_whole_or_old(many):
     with lock.cursor() as cur:
         cur.execute("LOCK TABLE scc.place IN ACCESS EXCLUSIVE MODE")
         for sig in (signal.SIGTERM, signal.SIGINT):
-            p = start(many, "--format", "csv", "--output", path)
+            # what is ignored here, as in a shell's background, stays so
+            before = signal.signal(sig, signal.SIG_DFL)
+            try:
+                p = start(many, "--format", "csv", "--output", path)
+            finally:
+                signal.signal(sig, before)
             wait_until(lambda: len(os.listdir(folder)) == 2, 10,
                        "the half of a file")
             p.send_signal(sig)
