@@ -100,7 +100,7 @@ ngx_scc_walk_read(ngx_scc_walk_t *w)
     w->n_items = 0;
     w->ended = 0;
 
-    if (unit->over) {
+    if (unit->over || unit->rests) {
         return NGX_DONE;
     }
 
@@ -184,6 +184,7 @@ ngx_scc_walk_taken(ngx_scc_walk_t *w)
 
     if (w->ended) {
         unit->over = (unit->sealed || unit->damaged);
+        unit->rests = !unit->over;      /* sealed, but not yet renamed */
 
         if (unit->sealed && !unit->damaged) {
             ngx_scc_walk_mark(w);

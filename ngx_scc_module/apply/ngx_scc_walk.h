@@ -34,6 +34,7 @@ typedef struct {
     unsigned               over:1;          /* nothing more to do */
     unsigned               seen:1;          /* in this pass */
     unsigned               adopted:1;       /* tried, in this pass */
+    unsigned               rests:1;         /* until the next pass */
 } ngx_scc_unit_t;
 
 

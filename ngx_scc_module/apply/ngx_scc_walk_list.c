@@ -72,6 +72,7 @@ ngx_scc_walk_list(ngx_scc_walk_t *w)
         unit = ngx_queue_data(q, ngx_scc_unit_t, queue);
         unit->seen = 0;
         unit->adopted = 0;
+        unit->rests = 0;
     }
 
     for (i = 0; i < w->apply->journal->n_dirs; i++) {
