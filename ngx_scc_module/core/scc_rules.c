@@ -23,6 +23,7 @@ enum {
     PLACE_ACCESS_STAIR_ONLY,
     PLACE_ACCESS_FIRST_FLOOR,
     PLACE_ACCESS_DOORS,
+    PLACE_ACCESS_RECOVERED = 21,
 };
 
 enum {
@@ -35,6 +36,7 @@ enum {
     BUILDING_ACCESS_DOORS,
     BUILDING_ACCESS_DIRECTION,
     BUILDING_ACCESS_DIRECTION_ETC,
+    BUILDING_ACCESS_RECOVERED = 15,
 };
 
 enum {
@@ -47,6 +49,7 @@ static void scc_rules_between_elevator(const scc_members_t *m);
 static void scc_rules_between_place_access(const scc_members_t *m);
 static void scc_rules_between_building_access(const scc_members_t *m);
 static void scc_rules_between_comment(const scc_members_t *m);
+static void scc_rules_recovered(const scc_members_t *m, unsigned i);
 static void scc_rules_only_with(const scc_members_t *m, unsigned i,
     unsigned other, int64_t value, bool required, const char *when,
     const char *without);
@@ -71,7 +74,8 @@ static void scc_rules_only_with(const scc_members_t *m, unsigned i,
     scc_rule("observedAt", time),                                             \
     scc_rule("recoveredFrom", recovered),                                     \
     scc_rule("confidence", share),                                            \
-    scc_rule("originalTime", time)
+    scc_rule("originalTime", time),                                           \
+    scc_rule("recoverer", id)
 
 
 static const scc_rule_t  scc_location_list[] = {
@@ -261,6 +265,8 @@ scc_rules_between_place_access(const scc_members_t *m)
 {
     bool  complete, first, only_first;
 
+    scc_rules_recovered(m, PLACE_ACCESS_RECOVERED);
+
     complete = scc_member_given(m, PLACE_ACCESS_FLOORS)
                || scc_member_given(m, PLACE_ACCESS_STAIR_ONLY)
                || scc_member_given(m, PLACE_ACCESS_HEIGHT)
@@ -322,6 +328,8 @@ scc_rules_between_building_access(const scc_members_t *m)
 {
     bool  elevator, stair;
 
+    scc_rules_recovered(m, BUILDING_ACCESS_RECOVERED);
+
     scc_rules_only_with(m, BUILDING_ACCESS_ENTRANCE_HEIGHT,
                         BUILDING_ACCESS_ENTRANCE_STAIR, SCC_STAIR_ONE, true,
                         " when entranceStairInfo is ONE",
@@ -381,6 +389,27 @@ scc_rules_between_comment(const scc_members_t *m)
                              ? COMMENT_BUILDING : COMMENT_PLACE,
                           "is one too many: give either placeId or "
                           "buildingId");
+    }
+}
+
+
+/* What follows recoveredFrom, member i, is said of what was recovered. */
+
+static void
+scc_rules_recovered(const scc_members_t *m, unsigned i)
+{
+    unsigned  k;
+
+    if (scc_member_given(m, i)) {
+        return;
+    }
+
+    for (k = i + 1; k < m->rules->n; k++) {
+
+        if (scc_member_good(m, k)) {
+            scc_fault_between(m, k, "is only for what was recovered: give "
+                              "recoveredFrom, or leave it out");
+        }
     }
 }
 

@@ -108,13 +108,15 @@ static const char *const  scc_ctl_rebuild_places[] = {
     " FROM scc.place ORDER BY id",
     "SELECT place_id, floors, is_first_floor, is_stair_only_option,"
     " stair_info, stair_height_level, has_slope, entrance_door_types,"
-    " image_urls, contributor_id, hlc, event_id"
+    " image_urls, recovered_from, confidence, recoverer, original_time,"
+    " contributor_id, as_of, hlc, event_id"
     " FROM scc.place_accessibility ORDER BY place_id",
     "SELECT id, name, address, lon_e7, lat_e7, contributor_id, hlc, event_id"
     " FROM scc.building ORDER BY id",
     "SELECT building_id, entrance_stair_info, entrance_stair_height_level,"
     " entrance_door_types, has_slope, has_elevator, elevator_stair_info,"
-    " elevator_stair_height_level, image_urls, contributor_id, hlc, event_id"
+    " elevator_stair_height_level, image_urls, recovered_from, confidence,"
+    " recoverer, original_time, contributor_id, as_of, hlc, event_id"
     " FROM scc.building_accessibility ORDER BY building_id",
     "SELECT event_id, place_id, building_id, comment, contributor_id, hlc"
     " FROM scc.comment ORDER BY event_id",

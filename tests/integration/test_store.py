@@ -208,11 +208,12 @@ CONTENT = {
                 " event_id",
     "place_accessibility": "place_id, floors, is_first_floor,"
         " is_stair_only_option, stair_info, stair_height_level, has_slope,"
-        " entrance_door_types, image_urls, contributor_id, hlc, event_id",
+        " entrance_door_types, image_urls, contributor_id, as_of, hlc,"
+        " event_id",
     "building_accessibility": "building_id, entrance_stair_info,"
         " entrance_stair_height_level, entrance_door_types, has_slope,"
         " has_elevator, elevator_stair_info, elevator_stair_height_level,"
-        " image_urls, contributor_id, hlc, event_id",
+        " image_urls, contributor_id, as_of, hlc, event_id",
     "contributor": "id, display_name, hlc",
     "contribution": "event_id, hlc, kind, target, contributor_id,"
         " contributor_name, idem_key, encode(body_sha256, 'hex'), body",

@@ -2,6 +2,7 @@
 order numbers; whatever the order they come in.
 """
 
+import datetime
 import hashlib
 import json
 import os
@@ -29,11 +30,13 @@ CONTENT = {
                 " event_id",
     "place_accessibility": "place_id, floors, is_first_floor,"
         " is_stair_only_option, stair_info, stair_height_level, has_slope,"
-        " entrance_door_types, image_urls, contributor_id, hlc, event_id",
+        " entrance_door_types, image_urls, recovered_from, confidence,"
+        " recoverer, original_time, contributor_id, as_of, hlc, event_id",
     "building_accessibility": "building_id, entrance_stair_info,"
         " entrance_stair_height_level, entrance_door_types, has_slope,"
         " has_elevator, elevator_stair_info, elevator_stair_height_level,"
-        " image_urls, contributor_id, hlc, event_id",
+        " image_urls, recovered_from, confidence, recoverer, original_time,"
+        " contributor_id, as_of, hlc, event_id",
     "comment": "event_id, place_id, building_id, comment, contributor_id,"
                " hlc",
     "report": "event_id, place_id, reason, detail, contributor_id, hlc",
@@ -111,7 +114,7 @@ class Mix:
 
     def event(self):
         rnd = self.rnd
-        hlc = rnd.randrange(1, 60)
+        hlc = rnd.randrange(1, 60) << 16
         by = rnd.choice(["u1", "u2", "u3"])
         name = rnd.choice([None, f"name {rnd.randrange(9)}"])
         where = f"p{rnd.randrange(4)}"
@@ -128,11 +131,13 @@ class Mix:
                          isClosed=rnd.choice([None, False, True]))
         elif kind == "place_accessibility":
             body = access(where, rnd.choice(STAIRS),
-                          hasSlope=rnd.choice([None, True, False]))
+                          hasSlope=rnd.choice([None, True, False]),
+                          **self.recovered(by))
         elif kind == "building":
             body = {"buildingId": house, "name": f"house {hlc}"}
         elif kind == "building_accessibility":
-            body = building_access(house, rnd.choice(STAIRS))
+            body = building_access(house, rnd.choice(STAIRS),
+                                   **self.recovered(by))
         elif kind == "comment":
             body = rnd.choice([{"placeId": where}, {"buildingId": house}])
             body["comment"] = f"said {hlc}"
@@ -152,6 +157,33 @@ class Mix:
         self.made.append(e)
         return e
 
+    def recovered(self, by):
+        """Half of the records; times of hlc are milliseconds of 1970."""
+        rnd = self.rnd
+        if rnd.random() < .5:
+            return {}
+        return {"recoveredFrom": rnd.choice(["photo", "photo", "sheet",
+                                             "revisit"]),
+                "confidence": rnd.choice([None, 0, .25, 1]),
+                "recoverer": rnd.choice([None, by, "u9"]),
+                "originalTime": rnd.choice([
+                    None, "1969-12-31T23:59:59Z", "2999-01-01T00:00:00Z",
+                    "1970-01-01T09:00:00.%03d+09:00" % rnd.randrange(60)])}
+
+
+def as_of(event):
+    """What was re-entered indoors is as old as what was lost; unknown, it is
+    older than all else.
+    """
+    body = json.loads(event.body)
+    if body.get("recoveredFrom") not in ("photo", "sheet"):
+        return event.hlc
+    if not body.get("originalTime"):
+        return 0
+    t = datetime.datetime.fromisoformat(
+        body["originalTime"].replace("Z", "+00:00"))
+    return min(max(int(t.timestamp() * 1000) << 16, 0), event.hlc)
+
 
 def model(events):
     """What must be shown, by the rules said in words."""
@@ -168,7 +200,7 @@ def model(events):
             and said[str(e.id), by].kind in ("retract", "remove")}
     live = [e for e in events if str(e.id) not in gone]
 
-    def newest(kind, key):
+    def newest(kind, key, order=order):
         out = {}
         for e in live:
             if e.kind == kind:
@@ -176,6 +208,8 @@ def model(events):
                 if k not in out or order(out[k]) < order(e):
                     out[k] = e
         return out
+
+    told = lambda e: (as_of(e), *order(e))
 
     places = newest("place", "placeId")
     closed = {}
@@ -202,12 +236,12 @@ def model(events):
         "place": {k: (str(e.id), closed[k]) for k, e in places.items()},
         "place_accessibility": {
             k: str(e.id) for k, e in
-            newest("place_accessibility", "placeId").items()},
+            newest("place_accessibility", "placeId", told).items()},
         "building": {k: str(e.id) for k, e in
                      newest("building", "buildingId").items()},
         "building_accessibility": {
             k: str(e.id) for k, e in
-            newest("building_accessibility", "buildingId").items()},
+            newest("building_accessibility", "buildingId", told).items()},
         "comment": {str(e.id) for e in live if e.kind == "comment"},
         "report": {str(e.id) for e in live if e.kind == "report"},
         "contributor": {k: max(v)[1] if v else None
@@ -268,6 +302,92 @@ def test_any_order_shows_the_same(cluster, seed):
         for t in s[0]:
             assert s[0][t] == seen[0][0][t], (seed, t)
         assert s[1] == seen[0][1]
+
+
+# -- what is re-entered after a loss -----------------------------------------
+
+
+MAY = 1682899200000 << 16           # 2023-05-01T00:00:00Z
+
+
+def photo(hlc, original=None, by="u2", source="photo", stair="ONE"):
+    return Event("place_accessibility", access(
+        "a", stair, recoveredFrom=source, confidence=.75, recoverer="u7",
+        originalTime=original), hlc=hlc, by=by)
+
+
+def test_recovered_never_overwrites_newer(db):
+    field = Event("place_accessibility", access("a", "NONE"), hlc=MAY)
+    shown = lambda: db.page("a")["accessibility"]
+    db.apply(Event("place", place("a")))
+
+    # nobody knows when: it is shown while there is nothing else
+    db.apply(photo(MAY + 10))
+    assert shown()["stairInfo"] == "ONE"
+    assert shown()["recovered"] == {"from": "photo", "confidence": .75,
+                                    "recoverer": "u7", "originalTime": None}
+    rev = db.page("a")["rev"]
+    db.apply(field)
+    assert shown()["stairInfo"] == "NONE" and shown()["recovered"] is None
+    assert db.page("a")["rev"] > rev
+
+    # of before: no
+    for source in ("photo", "sheet"):
+        db.apply(photo(MAY + 20, "2023-04-30T23:59:59.999Z", source=source))
+        db.apply(photo(MAY + 30, None, source=source))
+        assert shown()["stairInfo"] == "NONE"
+    # the future does not count beyond now; of after: yes
+    db.apply(photo(MAY - (2 << 16), "2999-01-01T00:00:00Z"))
+    assert shown()["stairInfo"] == "NONE"
+    late = photo(MAY + (2 << 16), "2023-05-01T09:00:00.001+09:00",
+                 stair="OVER_SIX")
+    db.apply(late)
+    assert shown()["stairInfo"] == "OVER_SIX"
+    assert shown()["recovered"]["originalTime"] == "2023-05-01T00:00:00.001Z"
+    # who went there again knows better
+    db.apply(photo(MAY + (3 << 16), "2020-01-01T00:00:00Z", by="u5",
+                   source="revisit", stair="TWO_TO_FIVE"))
+    assert shown()["stairInfo"] == "TWO_TO_FIVE"
+    # taken back: what is next in order, not the youngest
+    db.apply(*[retract(i, MAY + (4 << 16), by) for i, by in db.query(
+        "SELECT event_id, contributor_id FROM scc.contribution"
+        " WHERE contributor_id = 'u5' OR event_id = %s", (str(late.id),))])
+    assert shown()["stairInfo"] == "NONE"
+    db.apply(retract(field, MAY + (4 << 16)))
+    assert shown()["recovered"]["originalTime"] == "2023-04-30T23:59:59.999Z"
+
+
+def test_building_is_recovered_too(db):
+    db.apply(Event("place", place("a", buildingId="b")),
+             Event("building_accessibility", building_access(
+                 "b", recoveredFrom="sheet"), hlc=9, by="u3"))
+    assert db.page("a")["buildingAccessibility"]["recovered"] == {
+        "from": "sheet", "confidence": None, "recoverer": "u3",
+        "originalTime": None}
+    db.apply(Event("building_accessibility", building_access("b", "ONE"),
+                   hlc=8))
+    page = db.page("a")["buildingAccessibility"]
+    assert page["entranceStairInfo"] == "ONE" and page["recovered"] is None
+
+
+@pytest.mark.parametrize("more, field", [
+    ({"recoveredFrom": "memory"}, "recoveredFrom"),
+    ({"recoveredFrom": "photo", "confidence": 1.5}, "confidence"),
+    ({"recoveredFrom": "photo", "confidence": "x"}, "confidence"),
+    ({"recoveredFrom": "photo", "recoverer": ""}, "recoverer"),
+    ({"recoveredFrom": "photo", "originalTime": "infinity"},
+     "originalTime"),
+    ({"recoveredFrom": "photo", "originalTime": "2023-13-01T00:00:00Z"},
+     "originalTime"),
+    ({"recoveredFrom": "photo", "originalTime": 5}, "originalTime")])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_bad_recoveries_are_refused(db, more, field, hidden):
+    e = Event("place_accessibility", access("a", **more), hlc=3)
+    if hidden:
+        db.apply(retract(e, 4))
+    with pytest.raises(psycopg2.Error) as err:
+        db.apply(e)
+    assert err.value.pgcode[:2] in ("22", "23") and field in str(err.value)
 
 
 # -- corrections -------------------------------------------------------------

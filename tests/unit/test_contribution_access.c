@@ -244,11 +244,25 @@ test_place_accessibility_more(void **state)
           "observedAt: must be an RFC 3339 time" },
         { NEW, ",'confidence':-0.000000000000001",
           "confidence: must be a number from 0 to 1" },
-        { NEW, ",'confidence':-0.0e-9", "" },
+        { NEW, ",'recoveredFrom':'photo','confidence':-0.0e-9", "" },
+        { NEW, ",'confidence':0.5,'recoverer':'u7','observedAt':"
+          "'2023-06-01T00:00:00Z','originalTime':'2023-04-30T12:00:00Z'",
+          "confidence: is only for what was recovered: give recoveredFrom\n"
+          "recoverer: is only for what was recovered\n"
+          "originalTime: is only for what was recovered" },
+        { NEW, ",'recoveredFrom':null,'recoverer':'u7'",
+          "recoverer: is only for what was recovered" },
+        { NEW, ",'recoveredFrom':'x','recoverer':'u7'",
+          "recoveredFrom: must be one of photo, sheet, revisit" },
+        { NEW, ",'recoveredFrom':'photo','recoverer':''",
+          "recoverer: must be a string of 1 to 64 bytes" },
         { NEW, ",'confidence':'1'", "confidence: must be a number" },
         { BFULL, ",'recoveredFrom':'photo','confidence':1.0,"
+          "'recoverer':'u7',"
           "'originalTime':'2023-04-30T12:00:00Z',"
           "'observedAt':'2023-06-01T00:00:00Z'", "" },
+        { BFULL, ",'recoverer':'u7'",
+          "recoverer: is only for what was recovered" },
         { BFULL, ",'recoveredFrom':'','confidence':2,"
           "'originalTime':'','observedAt':''",
           "recoveredFrom: must be one\nconfidence: must be a number\n"

@@ -119,7 +119,8 @@ CREATE INDEX contribution_named ON scc.contribution (contributor_id)
 
 
 -- Projections.  No foreign keys between them: events come in any order.
--- hlc, event_id: of the contribution that the row is folded from.
+-- hlc, event_id: of the contribution that the row is folded from; as_of: the
+-- time by which it was chosen, see scc.as_of().
 -- In yes/no columns NULL is "unknown" and never means "no".
 
 CREATE TABLE scc.place (
@@ -213,7 +214,12 @@ CREATE TABLE scc.place_accessibility (
     has_slope             bool,
     entrance_door_types   text[],
     image_urls            text[],
+    recovered_from        text COLLATE "C",
+    confidence            numeric,
+    recoverer             text COLLATE "C",
+    original_time         timestamptz,
     contributor_id        text COLLATE "C",
+    as_of                 bigint NOT NULL DEFAULT 0,
     hlc                   bigint NOT NULL DEFAULT 0,
     event_id              uuid NOT NULL
                               DEFAULT '00000000-0000-0000-0000-000000000000',
@@ -224,6 +230,15 @@ CREATE TABLE scc.place_accessibility (
     CONSTRAINT place_accessibility_stair_info
         CHECK (stair_info IN ('UNDEFINED', 'NONE', 'ONE', 'TWO_TO_FIVE',
                               'OVER_SIX')),
+    CONSTRAINT place_accessibility_recovered_from
+        CHECK (recovered_from IN ('photo', 'sheet', 'revisit')),
+    CONSTRAINT place_accessibility_confidence
+        CHECK (confidence BETWEEN 0 AND 1),
+    CONSTRAINT place_accessibility_original_time
+        CHECK (original_time BETWEEN '1899-12-30 00:00:00+00'
+                                 AND '3000-01-02 00:00:00+00'),
+    CONSTRAINT place_accessibility_recoverer
+        CHECK (octet_length(recoverer) BETWEEN 1 AND 64),
     CONSTRAINT place_accessibility_stair_height_level
         CHECK (stair_height_level IN ('HALF_THUMB', 'THUMB', 'OVER_THUMB')),
     CONSTRAINT place_accessibility_entrance_door_types
@@ -242,7 +257,12 @@ CREATE TABLE scc.building_accessibility (
     elevator_stair_info          text NOT NULL COLLATE "C",
     elevator_stair_height_level  text COLLATE "C",
     image_urls                   text[],
+    recovered_from               text COLLATE "C",
+    confidence                   numeric,
+    recoverer                    text COLLATE "C",
+    original_time                timestamptz,
     contributor_id               text COLLATE "C",
+    as_of                        bigint NOT NULL DEFAULT 0,
     hlc                          bigint NOT NULL DEFAULT 0,
     event_id                     uuid NOT NULL
                               DEFAULT '00000000-0000-0000-0000-000000000000',
@@ -251,6 +271,15 @@ CREATE TABLE scc.building_accessibility (
 
     CONSTRAINT building_accessibility_building_id
         CHECK (octet_length(building_id) BETWEEN 1 AND 64),
+    CONSTRAINT building_accessibility_recovered_from
+        CHECK (recovered_from IN ('photo', 'sheet', 'revisit')),
+    CONSTRAINT building_accessibility_confidence
+        CHECK (confidence BETWEEN 0 AND 1),
+    CONSTRAINT building_accessibility_original_time
+        CHECK (original_time BETWEEN '1899-12-30 00:00:00+00'
+                                 AND '3000-01-02 00:00:00+00'),
+    CONSTRAINT building_accessibility_recoverer
+        CHECK (octet_length(recoverer) BETWEEN 1 AND 64),
     CONSTRAINT building_accessibility_entrance_stair_info
         CHECK (entrance_stair_info IN ('UNDEFINED', 'NONE', 'ONE',
                                        'TWO_TO_FIVE', 'OVER_SIX')),

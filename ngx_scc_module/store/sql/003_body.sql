@@ -23,13 +23,16 @@ CREATE TYPE scc.building_body AS (
 CREATE TYPE scc.place_accessibility_body AS (
     "placeId" text, "stairInfo" text, "isFirstFloor" bool, floors int[],
     "isStairOnlyOption" bool, "stairHeightLevel" text, "hasSlope" bool,
-    "entranceDoorTypes" text[], "imageUrls" text[]);
+    "entranceDoorTypes" text[], "imageUrls" text[], "recoveredFrom" text,
+    confidence numeric, recoverer text, "originalTime" timestamptz);
 
 CREATE TYPE scc.building_accessibility_body AS (
     "buildingId" text, "entranceStairInfo" text, "hasElevator" bool,
     "hasSlope" bool, "entranceStairHeightLevel" text,
     "entranceDoorTypes" text[], "elevatorStairInfo" text,
-    "elevatorStairHeightLevel" text, "imageUrls" text[]);
+    "elevatorStairHeightLevel" text, "imageUrls" text[],
+    "recoveredFrom" text, confidence numeric, recoverer text,
+    "originalTime" timestamptz);
 
 CREATE TYPE scc.contributor_body AS (
     "contributorId" text, "displayName" text);
@@ -38,6 +41,22 @@ CREATE TYPE scc.comment_body AS (
     "placeId" text, "buildingId" text, comment text);
 
 CREATE TYPE scc.report_body AS ("placeId" text, reason text, detail text);
+
+
+-- The time by which a body competes for its target; hybrid logical clock.
+-- What was re-entered from a photo or a sheet is as old as the record that
+-- was lost, or older than any other if nobody knows; a revisit is as new as
+-- it says.
+
+CREATE FUNCTION scc.as_of(hlc bigint, doc jsonb) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN doc ->> 'recoveredFrom' IN ('photo', 'sheet')
+        THEN greatest(0, least(hlc, floor(extract(epoch FROM least(
+                 greatest((doc ->> 'originalTime')::timestamptz,
+                          '1900-01-01 00:00:00+00'),
+                 '3000-01-01 00:00:00+00')) * 1000)::bigint << 16))
+        ELSE hlc END
+$$;
 
 
 -- What is wrong with a body, or NULL.  Asked only after a batch failed, so
@@ -52,6 +71,7 @@ DECLARE
     doors    text[] := ARRAY['None', 'Hinged', 'Sliding', 'Revolving',
                              'Automatic', 'ETC'];
     reasons  text[] := ARRAY['INACCURATE_INFO', 'CLOSED', 'BAD_USER'];
+    sources  text[] := ARRAY['photo', 'sheet', 'revisit'];
     doc      jsonb;
     val      jsonb;
     f        record;
@@ -106,6 +126,11 @@ BEGIN
             ('place_accessibility', 'entranceDoorTypes', 'strings', false,
              doors),
             ('place_accessibility', 'imageUrls', 'strings', false, NULL),
+            ('place_accessibility', 'recoveredFrom', 'string', false,
+             sources),
+            ('place_accessibility', 'confidence', 'share', false, NULL),
+            ('place_accessibility', 'recoverer', 'id', false, NULL),
+            ('place_accessibility', 'originalTime', 'time', false, NULL),
             ('building_accessibility', 'buildingId', 'id', true, NULL),
             ('building_accessibility', 'entranceStairInfo', 'string', true,
              stairs),
@@ -121,6 +146,11 @@ BEGIN
             ('building_accessibility', 'elevatorStairHeightLevel', 'string',
              false, heights),
             ('building_accessibility', 'imageUrls', 'strings', false, NULL),
+            ('building_accessibility', 'recoveredFrom', 'string', false,
+             sources),
+            ('building_accessibility', 'confidence', 'share', false, NULL),
+            ('building_accessibility', 'recoverer', 'id', false, NULL),
+            ('building_accessibility', 'originalTime', 'time', false, NULL),
             ('comment', 'placeId', 'id', false, NULL),
             ('comment', 'buildingId', 'id', false, NULL),
             ('comment', 'comment', 'string', true, NULL),
@@ -178,6 +208,29 @@ BEGIN
                 RETURN format('field "%s" must be the id of an event, '
                               'a UUID', f.field);
             END IF;
+
+        WHEN 'share' THEN
+            IF jsonb_typeof(val) <> 'number'
+               OR val::numeric NOT BETWEEN 0 AND 1
+            THEN
+                RETURN format('field "%s" must be a number from 0 to 1',
+                              f.field);
+            END IF;
+
+        WHEN 'time' THEN
+            IF jsonb_typeof(val) <> 'string' OR val #>> '{}' !~*
+               ('^(19|2[0-9])[0-9]{2}-[0-9]{2}-[0-9]{2}t[0-9]{2}:[0-9]{2}:'
+                || '[0-9]{2}([.][0-9]+)?(z|[+-][0-9]{2}:[0-9]{2})$')
+            THEN
+                RETURN format('field "%s" must be an RFC 3339 time from '
+                              '1900 to 2999', f.field);
+            END IF;
+
+            BEGIN
+                PERFORM (val #>> '{}')::timestamptz;
+            EXCEPTION WHEN data_exception THEN
+                RETURN format('field "%s" is no time: %s', f.field, SQLERRM);
+            END;
 
         WHEN 'boolean', 'object' THEN
             IF jsonb_typeof(val) <> f.type THEN

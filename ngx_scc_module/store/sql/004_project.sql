@@ -76,22 +76,26 @@ BEGIN
         entrance_stair_info, entrance_stair_height_level,
         entrance_door_types, has_slope, has_elevator,
         elevator_stair_info, elevator_stair_height_level, image_urls,
-        contributor_id, hlc, event_id)
+        recovered_from, confidence, recoverer, original_time,
+        contributor_id, as_of, hlc, event_id)
     SELECT (p.b)."buildingId", (p.b)."entranceStairInfo",
         (p.b)."entranceStairHeightLevel", (p.b)."entranceDoorTypes",
         (p.b)."hasSlope", (p.b)."hasElevator",
         (p.b)."elevatorStairInfo", (p.b)."elevatorStairHeightLevel",
-        (p.b)."imageUrls", p.contributor_id, p.hlc, p.event_id
+        (p.b)."imageUrls", (p.b)."recoveredFrom", (p.b).confidence,
+        (p.b).recoverer, (p.b)."originalTime",
+        p.contributor_id, p.as_of, p.hlc, p.event_id
     FROM (SELECT jsonb_populate_record(
                      NULL::scc.building_accessibility_body, w.doc) AS b,
-              w.contributor_id, w.hlc, w.event_id
+              w.contributor_id, w.as_of, w.hlc, w.event_id
           FROM (SELECT DISTINCT ON (u.target) u.*
-                FROM (SELECT e.*, (e.doc ->> 'buildingId') COLLATE "C"
-                          AS target
+                FROM (SELECT e.*, scc.as_of(e.hlc, e.doc) AS as_of,
+                          (e.doc ->> 'buildingId') COLLATE "C" AS target
                       FROM unnest(ids, hlcs, kinds, cids, doc)
                           AS e(event_id, hlc, kind, contributor_id, doc)
                       WHERE e.kind = 'building_accessibility') u
-                ORDER BY u.target, u.hlc DESC, u.event_id DESC) w
+                ORDER BY u.target, u.as_of DESC, u.hlc DESC,
+                    u.event_id DESC) w
           OFFSET 0) p
     ON CONFLICT (building_id) DO UPDATE SET
         entrance_stair_info = excluded.entrance_stair_info,
@@ -104,10 +108,16 @@ BEGIN
         elevator_stair_height_level =
             excluded.elevator_stair_height_level,
         image_urls = excluded.image_urls,
+        recovered_from = excluded.recovered_from,
+        confidence = excluded.confidence,
+        recoverer = excluded.recoverer,
+        original_time = excluded.original_time,
         contributor_id = excluded.contributor_id,
+        as_of = excluded.as_of,
         hlc = excluded.hlc,
         event_id = excluded.event_id
-    WHERE force OR (t.hlc, t.event_id) < (excluded.hlc, excluded.event_id);
+    WHERE force OR (t.as_of, t.hlc, t.event_id)
+                   < (excluded.as_of, excluded.hlc, excluded.event_id);
 
     GET DIAGNOSTICS won = ROW_COUNT;
     RETURN won;
@@ -130,22 +140,25 @@ BEGIN
     INSERT INTO scc.place_accessibility AS t (place_id, floors,
         is_first_floor, is_stair_only_option, stair_info,
         stair_height_level, has_slope, entrance_door_types, image_urls,
-        contributor_id, hlc, event_id)
+        recovered_from, confidence, recoverer, original_time,
+        contributor_id, as_of, hlc, event_id)
     SELECT (p.b)."placeId", (p.b).floors, (p.b)."isFirstFloor",
         (p.b)."isStairOnlyOption", (p.b)."stairInfo",
         (p.b)."stairHeightLevel", (p.b)."hasSlope",
         (p.b)."entranceDoorTypes", (p.b)."imageUrls",
-        p.contributor_id, p.hlc, p.event_id
+        (p.b)."recoveredFrom", (p.b).confidence, (p.b).recoverer,
+        (p.b)."originalTime", p.contributor_id, p.as_of, p.hlc, p.event_id
     FROM (SELECT jsonb_populate_record(
                      NULL::scc.place_accessibility_body, w.doc) AS b,
-              w.contributor_id, w.hlc, w.event_id
+              w.contributor_id, w.as_of, w.hlc, w.event_id
           FROM (SELECT DISTINCT ON (u.target) u.*
-                FROM (SELECT e.*, (e.doc ->> 'placeId') COLLATE "C"
-                          AS target
+                FROM (SELECT e.*, scc.as_of(e.hlc, e.doc) AS as_of,
+                          (e.doc ->> 'placeId') COLLATE "C" AS target
                       FROM unnest(ids, hlcs, kinds, cids, doc)
                           AS e(event_id, hlc, kind, contributor_id, doc)
                       WHERE e.kind = 'place_accessibility') u
-                ORDER BY u.target, u.hlc DESC, u.event_id DESC) w
+                ORDER BY u.target, u.as_of DESC, u.hlc DESC,
+                    u.event_id DESC) w
           OFFSET 0) p
     ON CONFLICT (place_id) DO UPDATE SET
         floors = excluded.floors,
@@ -156,10 +169,16 @@ BEGIN
         has_slope = excluded.has_slope,
         entrance_door_types = excluded.entrance_door_types,
         image_urls = excluded.image_urls,
+        recovered_from = excluded.recovered_from,
+        confidence = excluded.confidence,
+        recoverer = excluded.recoverer,
+        original_time = excluded.original_time,
         contributor_id = excluded.contributor_id,
+        as_of = excluded.as_of,
         hlc = excluded.hlc,
         event_id = excluded.event_id
-    WHERE force OR (t.hlc, t.event_id) < (excluded.hlc, excluded.event_id);
+    WHERE force OR (t.as_of, t.hlc, t.event_id)
+                   < (excluded.as_of, excluded.hlc, excluded.event_id);
 
     GET DIAGNOSTICS won = ROW_COUNT;
     RETURN won;
@@ -308,20 +327,20 @@ DECLARE
 BEGIN
     FOR e IN
         SELECT l.event_id, l.hlc, l.contributor_id, l.body
-        FROM (SELECT c.*
+        FROM (SELECT c.*, c.hlc AS as_of
               FROM scc.contribution c
               WHERE c.target = refold.target COLLATE "C"
                   AND c.kind = refold.kind COLLATE "C"
                   AND c.kind IN ('place', 'building', 'contributor')
               UNION ALL
-              SELECT c.*
+              SELECT c.*, scc.as_of(c.hlc, c.body::jsonb)
               FROM scc.contribution c
               WHERE c.target = refold.target COLLATE "C"
                   AND c.kind = refold.kind COLLATE "C"
                   AND c.kind IN ('place_accessibility',
                                  'building_accessibility')) l
         WHERE NOT scc.hidden(l.event_id, l.contributor_id)
-        ORDER BY l.hlc DESC, l.event_id DESC
+        ORDER BY l.as_of DESC, l.hlc DESC, l.event_id DESC
     LOOP
         BEGIN
             CASE refold.kind

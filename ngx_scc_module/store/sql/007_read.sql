@@ -176,6 +176,15 @@ BEGIN
                                  WHERE c.id = a.contributor_id) AS name
                             WHERE a.contributor_id IS NOT NULL) y)
                             AS contributor,
+                        (SELECT row_to_json(y) FROM (
+                            SELECT a.recovered_from AS "from",
+                                a.confidence,
+                                coalesce(a.recoverer, a.contributor_id)
+                                    AS recoverer,
+                                scc.json_time(a.original_time)
+                                    AS "originalTime"
+                            WHERE a.recovered_from IS NOT NULL) y)
+                            AS recovered,
                         scc.json_time(a.updated_at) AS "updatedAt"
                     FROM scc.place_accessibility a
                     WHERE a.place_id = p.id) x) AS accessibility,
@@ -206,6 +215,15 @@ BEGIN
                                  WHERE c.id = b.contributor_id) AS name
                             WHERE b.contributor_id IS NOT NULL) y)
                             AS contributor,
+                        (SELECT row_to_json(y) FROM (
+                            SELECT b.recovered_from AS "from",
+                                b.confidence,
+                                coalesce(b.recoverer, b.contributor_id)
+                                    AS recoverer,
+                                scc.json_time(b.original_time)
+                                    AS "originalTime"
+                            WHERE b.recovered_from IS NOT NULL) y)
+                            AS recovered,
                         scc.json_time(b.updated_at) AS "updatedAt"
                     FROM scc.building_accessibility b
                     WHERE b.building_id = p.building_id) x)
