@@ -5,6 +5,7 @@
 
 
 #include "ngx_scc_adopt.h"
+#include "ngx_scc_disk.h"
 #include "scc_journal.h"
 
 #include <sys/file.h>
@@ -38,8 +39,6 @@ static ngx_int_t ngx_scc_adopt_copy(ngx_scc_adopt_t *a);
 static ngx_int_t ngx_scc_adopt_seal(ngx_scc_adopt_t *a, scc_scan_t *scan);
 static ngx_int_t ngx_scc_adopt_rename(ngx_scc_adopt_t *a,
     const char *suffix);
-static ngx_int_t ngx_scc_adopt_write(ngx_fd_t fd, const u_char *p,
-    size_t size, off_t offset);
 static ngx_int_t ngx_scc_adopt_failed(ngx_scc_adopt_t *a, const char *what);
 
 
@@ -307,9 +306,11 @@ ngx_scc_adopt_copy(ngx_scc_adopt_t *a)
         return ngx_scc_adopt_failed(a, "the copy's open()");
     }
 
-    rc = ngx_scc_adopt_write(fd, a->bytes, a->size, 0);
+    rc = ngx_scc_disk_write(fd, a->bytes, a->size, 0);
 
-    if (rc != NGX_OK || fsync(fd) == -1 || ngx_scc_sync_dir(a->dir) != NGX_OK)
+    if (rc != NGX_OK
+        || fsync(fd) == -1
+        || ngx_scc_disk_sync_dir(a->dir) != NGX_OK)
     {
         rc = ngx_scc_adopt_failed(a, "the copy");
     }
@@ -337,7 +338,7 @@ ngx_scc_adopt_seal(ngx_scc_adopt_t *a, scc_scan_t *scan)
 
     if (ftruncate(a->fd, (off_t) scan->pos) == -1
         || fsync(a->fd) == -1
-        || ngx_scc_adopt_write(a->fd, b.start, b.used, (off_t) scan->pos)
+        || ngx_scc_disk_write(a->fd, b.start, b.used, (off_t) scan->pos)
            != NGX_OK
         || fsync(a->fd) == -1)
     {
@@ -357,33 +358,10 @@ ngx_scc_adopt_rename(ngx_scc_adopt_t *a, const char *suffix)
         return NGX_ERROR;
     }
 
-    if (rename(a->path, path) == -1 || ngx_scc_sync_dir(a->dir) != NGX_OK) {
+    if (rename(a->path, path) == -1
+        || ngx_scc_disk_sync_dir(a->dir) != NGX_OK)
+    {
         return ngx_scc_adopt_failed(a, "rename()");
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_scc_adopt_write(ngx_fd_t fd, const u_char *p, size_t size, off_t offset)
-{
-    ssize_t  n;
-
-    while (size != 0) {
-        n = pwrite(fd, p, size, offset);
-
-        if (n == -1) {
-            if (ngx_errno == NGX_EINTR) {
-                continue;
-            }
-
-            return NGX_ERROR;
-        }
-
-        p += n;
-        size -= (size_t) n;
-        offset += n;
     }
 
     return NGX_OK;
@@ -399,24 +377,4 @@ ngx_scc_adopt_failed(ngx_scc_adopt_t *a, const char *what)
                   "same, check the disk", a->dir, a->base, what);
 
     return NGX_ERROR;
-}
-
-
-ngx_int_t
-ngx_scc_sync_dir(const char *dir)
-{
-    int        fd;
-    ngx_int_t  rc;
-
-    fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-
-    if (fd == -1) {
-        return NGX_ERROR;
-    }
-
-    rc = (fsync(fd) == -1) ? NGX_ERROR : NGX_OK;
-
-    (void) close(fd);
-
-    return rc;
 }

@@ -27,8 +27,5 @@
  */
 ngx_int_t ngx_scc_adopt(const char *dir, const char *base, ngx_log_t *log);
 
-/* Makes names in the directory durable.  NGX_ERROR: errno says why. */
-ngx_int_t ngx_scc_sync_dir(const char *dir);
-
 
 #endif /* _NGX_SCC_ADOPT_H_INCLUDED_ */

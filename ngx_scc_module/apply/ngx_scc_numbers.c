@@ -5,8 +5,8 @@
 
 
 #include "ngx_scc_numbers.h"
-#include "ngx_scc_adopt.h"
 #include "ngx_scc_backoff.h"
+#include "ngx_scc_disk.h"
 #include "scc_contribution.h"
 #include "scc_number.h"
 
@@ -347,7 +347,7 @@ ngx_scc_numbers_open(ngx_scc_numbers_t *n, ngx_uint_t dir)
         return NGX_ERROR;
     }
 
-    return ngx_scc_sync_dir((char *) path->data);
+    return ngx_scc_disk_sync_dir((char *) path->data);
 }
 
 

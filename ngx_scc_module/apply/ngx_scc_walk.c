@@ -6,6 +6,7 @@
 
 #include "ngx_scc_walk.h"
 #include "ngx_scc_adopt.h"
+#include "ngx_scc_disk.h"
 
 
 #define NGX_SCC_WALK_AGE     2          /* s; what is younger in a live
@@ -589,8 +590,8 @@ ngx_scc_walk_mark(ngx_scc_walk_t *w)
               O_WRONLY|O_CREAT|O_CLOEXEC, 0600);
 
     if (fd == NGX_INVALID_FILE
-        || ngx_scc_sync_dir((char *)
-                            w->apply->journal->dirs[w->unit->dir].data)
+        || ngx_scc_disk_sync_dir((char *)
+               w->apply->journal->dirs[w->unit->dir].data)
            != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, w->apply->log, ngx_errno,

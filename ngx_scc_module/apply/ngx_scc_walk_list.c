@@ -5,15 +5,11 @@
 
 
 #include "ngx_scc_walk.h"
-#include "scc_contribution.h"
+#include "ngx_scc_disk.h"
 
 #include <dirent.h>
 
 
-#define NGX_SCC_WALK_UUID  36
-
-
-static ngx_int_t ngx_scc_walk_read_store(ngx_str_t *dir, u_char *store);
 static ngx_int_t ngx_scc_walk_list_dir(ngx_scc_walk_t *w, ngx_uint_t dir);
 static int ngx_libc_cdecl ngx_scc_walk_compare(const void *one,
     const void *two);
@@ -38,8 +34,8 @@ ngx_scc_walk_store(ngx_scc_walk_t *w)
 
     for (i = 0; i < w->apply->journal->n_dirs; i++) {
 
-        if (ngx_scc_walk_read_store(&w->apply->journal->dirs[i],
-                                         i ? store : w->apply->store)
+        if (ngx_scc_disk_store(&w->apply->journal->dirs[i],
+                               i ? store : w->apply->store)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -98,34 +94,6 @@ ngx_scc_walk_list(ngx_scc_walk_t *w)
             ngx_scc_walk_forget(unit);
         }
     }
-}
-
-
-static ngx_int_t
-ngx_scc_walk_read_store(ngx_str_t *dir, u_char *store)
-{
-    u_char     path[NGX_MAX_PATH], text[NGX_SCC_WALK_UUID];
-    ssize_t    n;
-    ngx_fd_t   fd;
-    scc_str_t  s;
-
-    *ngx_snprintf(path, sizeof(path) - 1, "%V/store", dir) = '\0';
-
-    fd = ngx_open_file(path, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        return NGX_ERROR;
-    }
-
-    n = ngx_read_fd(fd, text, sizeof(text));
-
-    (void) ngx_close_file(fd);
-
-    s.len = sizeof(text);
-    s.data = text;
-
-    return (n == (ssize_t) sizeof(text)
-            && scc_uuid_parse(s, store) == SCC_OK) ? NGX_OK : NGX_ERROR;
 }
 
 

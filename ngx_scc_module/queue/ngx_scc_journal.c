@@ -5,6 +5,7 @@
 
 
 #include "ngx_scc_journal.h"
+#include "ngx_scc_disk.h"
 #include "ngx_scc_last.h"
 #include "ngx_scc_pending.h"
 #include "ngx_scc_segment.h"
@@ -21,7 +22,6 @@
 
 #define NGX_SCC_JOURNAL_PAUSE  1000     /* ms after a batch was lost */
 #define NGX_SCC_JOURNAL_QUIET  60       /* s between two same complaints */
-#define NGX_SCC_JOURNAL_UUID   36
 
 
 typedef struct {
@@ -73,8 +73,6 @@ struct ngx_scc_journal_s {
 
 
 static ngx_int_t ngx_scc_journal_look(ngx_scc_journal_t *journal);
-static ngx_int_t ngx_scc_journal_read_store(const ngx_str_t *dir,
-    u_char *store);
 static void ngx_scc_journal_complain(ngx_scc_journal_t *journal,
     ngx_uint_t level, const char *text, ngx_str_t *dir);
 static void ngx_scc_journal_seed(ngx_scc_journal_t *journal);
@@ -272,7 +270,7 @@ ngx_scc_journal_look(ngx_scc_journal_t *journal)
     for (i = 0; i < journal->conf->n_dirs; i++) {
         dir = &journal->conf->dirs[i];
 
-        if (ngx_scc_journal_read_store(dir, i ? other : journal->store)
+        if (ngx_scc_disk_store(dir, i ? other : journal->store)
             != NGX_OK)
         {
             ngx_scc_journal_complain(journal, NGX_LOG_ERR, "scc: the journal "
@@ -373,34 +371,6 @@ ngx_scc_journal_hlc(ngx_scc_journal_t *journal)
     }
 
     return hlc;
-}
-
-
-static ngx_int_t
-ngx_scc_journal_read_store(const ngx_str_t *dir, u_char *store)
-{
-    u_char     path[NGX_MAX_PATH], text[NGX_SCC_JOURNAL_UUID];
-    ssize_t    n;
-    ngx_fd_t   fd;
-    scc_str_t  s;
-
-    *ngx_snprintf(path, sizeof(path) - 1, "%V/store", dir) = '\0';
-
-    fd = ngx_open_file(path, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        return NGX_ERROR;
-    }
-
-    n = ngx_read_fd(fd, text, sizeof(text));
-
-    (void) ngx_close_file(fd);
-
-    s.len = sizeof(text);
-    s.data = text;
-
-    return (n == (ssize_t) sizeof(text)
-            && scc_uuid_parse(s, store) == SCC_OK) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -572,7 +542,7 @@ ngx_scc_journal_open(ngx_scc_journal_t *journal)
 
         /* it may be another directory than when the store was looked at */
 
-        if (ngx_scc_journal_read_store(&journal->conf->dirs[i], store)
+        if (ngx_scc_disk_store(&journal->conf->dirs[i], store)
             != NGX_OK)
         {
             err = NGX_ENOENT;

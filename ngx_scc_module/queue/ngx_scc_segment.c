@@ -5,6 +5,7 @@
 
 
 #include "ngx_scc_segment.h"
+#include "ngx_scc_disk.h"
 
 #include <sys/file.h>
 
@@ -12,8 +13,6 @@
 static ngx_err_t ngx_scc_segment_file(ngx_scc_segment_t *s, off_t size);
 static ngx_err_t ngx_scc_segment_take(ngx_scc_segment_t *s, off_t size);
 static ngx_err_t ngx_scc_segment_allocate(ngx_fd_t fd, off_t size);
-static ngx_err_t ngx_scc_segment_write(ngx_fd_t fd, const u_char *p,
-    size_t size, off_t offset);
 static ngx_err_t ngx_scc_segment_sync_dir(const char *path, size_t dir_len);
 
 
@@ -54,9 +53,11 @@ ngx_scc_segment_create(ngx_scc_segment_t *s, const char *dir,
 
     chain = scc_segment_write(block, head);
 
-    err = ngx_scc_segment_write(s->fd, block, SCC_JOURNAL_BLOCK, 0);
+    err = 0;
 
-    if (err == 0 && fsync(s->fd) == -1) {
+    if (ngx_scc_disk_write(s->fd, block, SCC_JOURNAL_BLOCK, 0) != NGX_OK
+        || fsync(s->fd) == -1)
+    {
         err = ngx_errno;
     }
 
@@ -114,9 +115,11 @@ ngx_scc_segment_append(ngx_scc_segment_t *s, const u_char *p, size_t size)
     ngx_err_t    err;
     struct stat  st;
 
-    err = ngx_scc_segment_write(s->fd, p, size, s->pos);
+    err = 0;
 
-    if (err == 0 && fdatasync(s->fd) == -1) {
+    if (ngx_scc_disk_write(s->fd, p, size, s->pos) != NGX_OK
+        || fdatasync(s->fd) == -1)
+    {
         err = ngx_errno;
     }
 
@@ -294,54 +297,12 @@ ngx_scc_segment_allocate(ngx_fd_t fd, off_t size)
 
 
 static ngx_err_t
-ngx_scc_segment_write(ngx_fd_t fd, const u_char *p, size_t size,
-    off_t offset)
-{
-    ssize_t  n;
-
-    while (size != 0) {
-        n = pwrite(fd, p, size, offset);
-
-        if (n == -1) {
-            if (ngx_errno == NGX_EINTR) {
-                continue;
-            }
-
-            return ngx_errno;
-        }
-
-        if (n == 0) {
-            return NGX_ENOSPC;
-        }
-
-        p += n;
-        size -= (size_t) n;
-        offset += n;
-    }
-
-    return 0;
-}
-
-
-static ngx_err_t
 ngx_scc_segment_sync_dir(const char *path, size_t dir_len)
 {
-    int        fd;
-    char       dir[NGX_MAX_PATH];
-    ngx_err_t  err;
+    char  dir[NGX_MAX_PATH];
 
     ngx_memcpy(dir, path, dir_len);
     dir[dir_len] = '\0';
 
-    fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-
-    if (fd == -1) {
-        return ngx_errno;
-    }
-
-    err = (fsync(fd) == -1) ? ngx_errno : 0;
-
-    (void) close(fd);
-
-    return err;
+    return (ngx_scc_disk_sync_dir(dir) == NGX_OK) ? 0 : ngx_errno;
 }
