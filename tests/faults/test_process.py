@@ -12,7 +12,7 @@ import pytest
 
 import journal
 from rig import Load, Stack
-from servers import alive, children, wait_until
+from servers import alive, children, freeze, wait_until
 from shim import Shim
 
 
@@ -123,7 +123,7 @@ def test_f05_a_worker_freezes(seed):
         with Load(stack, clients=16, timeout=3.0) as load:
             load.more(100)
             victim = rng.choice(stack.nginx.workers())
-            killed(victim, signal.SIGSTOP)
+            freeze(victim)
             at = time.monotonic()
             time.sleep(5)
             during = [x for x in load.since(at + 1)

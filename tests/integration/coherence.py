@@ -14,6 +14,8 @@ from store import differences, snapshot
 PLACES = 3000
 SEED = 1105
 BOUND = 2.0             # P6: seconds at p99 while all parts are up
+RETRY = 2.5             # s: by then each worker has asked a server that was
+                        # lost and is back (backoff of 2 s at most)
 
 
 def ask_cells(client, cells):

@@ -13,7 +13,7 @@ import uuid
 import redis as redispy
 
 import sccj
-from servers import (NGINX_CONF, Closed, Nginx, Redis, new_dir,
+from servers import (NGINX_CONF, Closed, Nginx, Redis, freeze, new_dir,
                      wait_until)
 
 PATH = "/v1/contributions"
@@ -101,7 +101,7 @@ class Writer(Nginx):
 
     def stop_helper(self):
         for pid in wait_until(self.helpers, 10, "the helper"):
-            os.kill(pid, signal.SIGSTOP)
+            freeze(pid)
 
     def post(self, data=None, user="u1", key=None, headers=None, **kw):
         return self.get(PATH, head(user, key, headers), method="POST",
@@ -255,8 +255,13 @@ class Load:
     def wait(self, n, limit=20):
         """Until n more contributions were acknowledged."""
         want = self.count() + n
-        wait_until(lambda: self.count() >= want, limit,
-                   f"{n} acknowledged contributions")
+        try:
+            wait_until(lambda: self.count() >= want, limit,
+                       f"{n} acknowledged contributions")
+        except AssertionError as e:
+            raise AssertionError(f"{e}: {self.count()} of {want}, others "
+                                 f"{self.other} {self.details}, lost "
+                                 f"{self.lost}")
 
     def run(self, i):
         c = self.nginx.client(timeout=20)

@@ -145,12 +145,35 @@ def cmdline(pid):
         return ""
 
 
+def stat(pid):
+    """The fields of /proc/PID/stat behind the name: the state is first."""
+    with open(f"/proc/{pid}/stat") as f:
+        return f.read().rpartition(")")[2].split()
+
+
 def alive(pid):
     try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+        return stat(pid)[0] not in "ZX"
     except OSError:
         return False
+
+
+def freeze(pid, limit=10):
+    """Stops a process of nginx where it waits in the kernel.
+
+    Elsewhere it may hold the mutex of a zone, and all the others would wait
+    for it until it goes on.
+    """
+    def waits():
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: stat(pid)[0] == "T", limit, f"{pid} to stop")
+        with open(f"/proc/{pid}/syscall") as f:
+            if f.read().split()[0] not in ("-1", "running"):
+                return True
+        os.kill(pid, signal.SIGCONT)
+        return False
+
+    wait_until(waits, limit, f"process {pid} to wait for something")
 
 
 def fd_count(pid):
@@ -170,8 +193,7 @@ def fd_list(pid):
 
 def cpu_seconds(pid):
     """User and system time a process has used."""
-    with open(f"/proc/{pid}/stat") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
+    fields = stat(pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -18,7 +18,7 @@ import pytest
 
 import mvt
 from places import cell_x, cell_y
-from servers import Nginx, Postgres, Redis, sccctl, wait_until
+from servers import Nginx, Postgres, Redis, freeze, sccctl, wait_until
 
 SEED = 20230501
 ZOOMS = range(5, 13)
@@ -375,7 +375,7 @@ def test_cache(store):
         assert "hit" in server.get(path(low)).headers["cache-status"]
         # nobody vouches: the store is asked, nothing is kept
         pid, = server.helpers()
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
         try:
             wait_until(lambda: not redis.r.exists("scc:v:1"), 10)
             redis.r.delete(key)

@@ -17,7 +17,7 @@ import sccj
 import sccj_write
 from contribute import (Load, Writer, accepted, body, durability, problem,
                         queue_redis, store_uuid)
-from servers import Postgres, Redis, sccctl, wait_until
+from servers import Postgres, Redis, freeze, sccctl, wait_until
 
 KILLED = [r"exited on signal 9"]
 LOCKED = r"shared memory zone \"scc_pending\" was locked by %d$"
@@ -395,7 +395,7 @@ def test_a_backlog_is_applied_once(pg, queue):
         with Load(nginx, 8) as load:
             load.wait(100)
             helper, = nginx.kids("cache manager")
-            os.kill(helper, signal.SIGSTOP)
+            freeze(helper)
             stopped = time.monotonic()
             load.wait(6000, 60)
         # the next pass is due by then, and may read segments that are open

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from coherence import (BOUND, PLACES, SEED, ask_cells, cell_path, hammer,
-                       measure, names, pick, quiet, seen_after, settled)
+from coherence import (BOUND, PLACES, RETRY, SEED, ask_cells, cell_path,
+                       hammer, measure, names, pick, quiet, seen_after, settled)
 from servers import Nginx, Postgres, Redis, sccctl, wait_until
 from store import load_sample, snapshot
 
@@ -78,7 +78,7 @@ def test_store_killed_while_rows_change(pg, redis, nginx, figure):
             pg.start()
             time.sleep(.5)
     text = hammer(pg, redis, nginx, 4, kill, allow=(200, 503), outage=True)
-    n = quiet(pg, redis, nginx, 15)
+    n = quiet(pg, redis, nginx, 15, RETRY)
     figure("coherence, PostgreSQL dies", f"{text}: {n} cells equal")
 
 

@@ -16,8 +16,8 @@ import pytest
 
 from coherence import (BOUND, PLACES, SEED, cell_path, hammer, measure,
                        names, pick, quiet, seen_after)
-from servers import (NGINX_CONF, Closed, Nginx, Postgres, Redis, sccctl,
-                     wait_until)
+from servers import (NGINX_CONF, Closed, Nginx, Postgres, Redis, freeze,
+                     sccctl, wait_until)
 from store import load_sample, snapshot
 
 STAT = ("hits misses inserts dropped refused evictions marked stale repairs "
@@ -171,7 +171,7 @@ def test_a_helper_that_sleeps_is_not_believed(pg, redis):
     with Zoned(pg, redis) as nginx, nginx.client() as c:
         l1(c, path)
         helper = nginx.helpers()[0]
-        os.kill(helper, signal.SIGSTOP)
+        freeze(helper)
         try:
             pg.query("UPDATE scc.place SET name = 'asleep' WHERE id = %s",
                      (ident,))
