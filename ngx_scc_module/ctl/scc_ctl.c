@@ -62,6 +62,7 @@ static const scc_ctl_cmd_t  *scc_ctl_commands[] = {
     &scc_ctl_sample_cmd,
     &scc_ctl_journal_cmd,
     &scc_ctl_rebuild_cmd,
+    &scc_ctl_ship_cmd,
     &scc_ctl_dead_cmd,
     &scc_ctl_version_cmd,
     &scc_ctl_help_cmd,
@@ -175,6 +176,52 @@ scc_ctl_sha256(const void *p, size_t len, uint8_t out[32])
                       "configuration or FIPS module broken?");
         return -1;
     }
+
+    return 0;
+}
+
+
+void
+scc_ctl_hex(char text[65], const uint8_t sha256[32])
+{
+    size_t  i;
+
+    for (i = 0; i < 32; i++) {
+        snprintf(&text[2 * i], 3, "%02x", sha256[i]);
+    }
+}
+
+
+int
+scc_ctl_duration(const char *text, uint64_t *ns)
+{
+    char        number[16];
+    size_t      len, unit;
+    uint64_t    n;
+
+    static const char      units[] = "smhd";
+    static const uint64_t  seconds[] = { 1, 60, 3600, 86400 };
+
+    len = strspn(text, "0123456789");
+
+    if (len == 0 || len >= sizeof(number) || text[len] == '\0'
+        || strchr(units, text[len]) == NULL || text[len + 1] != '\0')
+    {
+        return -1;
+    }
+
+    memcpy(number, text, len);
+    number[len] = '\0';
+    unit = (size_t) (strchr(units, text[len]) - units);
+
+    if (scc_ctl_number(number, 0, UINT64_MAX / 1000000000 / seconds[unit],
+                       &n)
+        != 0)
+    {
+        return -1;
+    }
+
+    *ns = n * seconds[unit] * 1000000000;
 
     return 0;
 }
@@ -499,7 +546,8 @@ scc_ctl_print_usage(FILE *f)
           "  0  done\n"
           "  1  failed; the message says why\n"
           "  2  wrong usage; nothing was done\n"
-          "  3  the import finished, but some rows were rejected\n"
+          "  3  finished, but: rows were rejected, or something differs\n"
+          "  4  refused: it would not be safe; nothing was done\n"
           "\n"
           "see: sccctl help COMMAND\n", f);
 }

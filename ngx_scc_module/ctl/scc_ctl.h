@@ -19,10 +19,12 @@
 
 /* Exit codes; part of the interface, written down in --help. */
 
-#define SCC_CTL_OK       0
-#define SCC_CTL_FAILED   1
-#define SCC_CTL_USAGE    2
-#define SCC_CTL_REJECTS  3      /* an import finished, some rows did not */
+#define SCC_CTL_OK         0
+#define SCC_CTL_FAILED     1
+#define SCC_CTL_USAGE      2
+#define SCC_CTL_REJECTS    3    /* an import finished, some rows did not */
+#define SCC_CTL_FINDINGS   3    /* it was looked at, and something is wrong */
+#define SCC_CTL_FORBIDDEN  4    /* a safety rule says no; nothing was done */
 
 
 /*
@@ -89,6 +91,7 @@ extern const scc_ctl_cmd_t  scc_ctl_export_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_sample_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_journal_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_rebuild_cmd;
+extern const scc_ctl_cmd_t  scc_ctl_ship_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_dead_cmd;
 
 
@@ -111,6 +114,14 @@ int scc_ctl_number(const char *text, uint64_t min, uint64_t max,
 /* SHA-256 by libcrypto; -1 (with a message) if it refuses. */
 
 int scc_ctl_sha256(const void *p, size_t len, uint8_t out[32]);
+
+/* 64 digits and a NUL. */
+
+void scc_ctl_hex(char text[65], const uint8_t sha256[32]);
+
+/* "30s", "5m", "2h", "90d" as ns; -1 and untouched "ns" otherwise. */
+
+int scc_ctl_duration(const char *text, uint64_t *ns);
 
 
 #endif /* _SCC_CTL_H_INCLUDED_ */

@@ -1,0 +1,45 @@
+
+/*
+ * Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
+ */
+
+
+#ifndef _SCC_CTL_DISK_H_INCLUDED_
+#define _SCC_CTL_DISK_H_INCLUDED_
+
+
+#include "scc_ctl.h"
+#include "scc_buf.h"
+
+
+/* Files that are whole after a power cut.  These say nothing: errno is set
+   where they fail. */
+
+/*
+ * A new file beside "path" with these bytes, synced: its name, on the heap,
+ * or NULL.  Its mode is 0600; its owner that of the folder where root writes.
+ */
+char *scc_ctl_disk_temp(const char *path, scc_str_t bytes);
+
+/* Over what has the name "to", and the folder synced. */
+int scc_ctl_disk_rename(const char *from, const char *to);
+
+/* Both. */
+int scc_ctl_disk_write(const char *path, scc_str_t bytes);
+
+/* The folder that "path" is in. */
+int scc_ctl_disk_sync_folder(const char *path);
+
+/*
+ * The digest of what the disk has: read past the page cache, which may hold
+ * what a failed sync has not written, or, where the file system cannot do
+ * that, after it was told to forget.  1 if there is no file.
+ */
+int scc_ctl_disk_sum(const char *path, uint8_t sha256[32]);
+
+/* A whole file of at most "max" bytes into a buffer that is emptied first;
+   1 if there is none, -1 with EFBIG if it is larger. */
+int scc_ctl_disk_read(const char *path, size_t max, scc_buf_t *b);
+
+
+#endif /* _SCC_CTL_DISK_H_INCLUDED_ */
