@@ -373,8 +373,10 @@ ngx_scc_cells_deliver(ngx_scc_wait_t *wait, const scc_blob_t *blob,
 static ngx_int_t
 ngx_scc_cells_zone(ngx_scc_cells_t *job)
 {
-    ngx_uint_t            i;
+    ngx_uint_t            i, fresh;
     ngx_scc_zone_item_t  *item;
+
+    fresh = 0;
 
     job->items = ngx_palloc(job->pool, job->n * sizeof(ngx_scc_zone_item_t));
     if (job->items == NULL) {
@@ -387,6 +389,8 @@ ngx_scc_cells_zone(ngx_scc_cells_t *job)
     for (i = 0; i < job->n; i++) {
         item = &job->items[i];
 
+        fresh += item->fresh;
+
         if (item->fresh || (item->bearable && item->claimed)) {
             job->cells[i].blob = *ngx_scc_zone_blob(item->entry);
             job->known[i].from = NGX_SCC_FROM_ZONE;
@@ -395,6 +399,10 @@ ngx_scc_cells_zone(ngx_scc_cells_t *job)
             job->hits++;
             job->zone++;
         }
+    }
+
+    if (fresh == job->n) {
+        job->moves = job->note.moves;
     }
 
     return NGX_OK;

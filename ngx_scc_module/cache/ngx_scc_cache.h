@@ -124,6 +124,9 @@ struct ngx_scc_cells_s {
     ngx_uint_t               stale;         /* old copies, store silent */
     unsigned                 bypass:1;      /* Redis was not usable */
     unsigned                 unvouched:1;   /* nobody vouches for it */
+    uint64_t                 moves;         /* all is fresh and from the zone,
+                                               of which this was noted; or 0
+                                               */
 
     /* private */
     ngx_scc_redis_call_t    *call;

@@ -190,7 +190,7 @@ ngx_scc_zone_get(ngx_scc_zone_t *zone, const uint32_t *keys, ngx_uint_t n,
 {
     uint64_t                now;
     uint32_t                hash;
-    ngx_uint_t              i, k, end, vouched;
+    ngx_uint_t              i, k, end, hits, vouched;
     ngx_scc_zone_item_t    *item;
     ngx_scc_zone_claim_t   *claim;
     ngx_scc_zone_entry_t   *e;
@@ -198,6 +198,7 @@ ngx_scc_zone_get(ngx_scc_zone_t *zone, const uint32_t *keys, ngx_uint_t n,
 
     sh = zone->sh;
     i = 0;
+    hits = 0;
 
     do {
         end = ngx_min(n, i + NGX_SCC_ZONE_BATCH);
@@ -211,6 +212,7 @@ ngx_scc_zone_get(ngx_scc_zone_t *zone, const uint32_t *keys, ngx_uint_t n,
 
         if (i == 0) {
             note->epoch = sh->epoch;
+            note->moves = sh->moves;
             note->told = sh->told;
         }
 
@@ -237,7 +239,7 @@ ngx_scc_zone_get(ngx_scc_zone_t *zone, const uint32_t *keys, ngx_uint_t n,
 
                 if (!e->old && vouched) {
                     item->fresh = 1;
-                    sh->stat.hits++;
+                    hits++;
                     continue;
                 }
 
@@ -259,6 +261,36 @@ ngx_scc_zone_get(ngx_scc_zone_t *zone, const uint32_t *keys, ngx_uint_t n,
         ngx_scc_zone_unlock(zone);
 
     } while (i < n);
+
+    ngx_scc_zone_again(zone, hits);
+}
+
+
+ngx_uint_t
+ngx_scc_zone_unmoved(ngx_scc_zone_t *zone, uint64_t moves)
+{
+    return ngx_scc_zone_epoch(zone) != 0
+           && __atomic_load_n(&zone->sh->moves, __ATOMIC_SEQ_CST) == moves;
+}
+
+
+void
+ngx_scc_zone_again(ngx_scc_zone_t *zone, ngx_uint_t n)
+{
+    (void) __atomic_fetch_add(&zone->sh->stat.hits, n, __ATOMIC_RELAXED);
+}
+
+
+uint64_t
+ngx_scc_zone_epoch(ngx_scc_zone_t *zone)
+{
+    ngx_scc_zone_shared_t  *sh;
+
+    sh = zone->sh;
+
+    return (ngx_scc_zone_now()
+            < __atomic_load_n(&sh->fresh_until, __ATOMIC_ACQUIRE))
+           ? __atomic_load_n(&sh->epoch, __ATOMIC_ACQUIRE) : 0;
 }
 
 
@@ -365,6 +397,8 @@ ngx_scc_zone_put(ngx_scc_zone_t *zone, uint32_t key,
         ngx_scc_zone_free(sh, e);
 
     } else {
+        ngx_scc_zone_move(sh);
+
         other = ngx_scc_zone_find(sh, key);
 
         if (other != NULL) {
@@ -502,6 +536,7 @@ ngx_scc_zone_lock(ngx_scc_zone_t *zone)
                       "the zone is put in order", sh->busy,
                       &zone->shm_zone->shm.name);
 
+        ngx_scc_zone_move(sh);
         ngx_scc_zone_repair(sh);
     }
 
@@ -622,6 +657,7 @@ ngx_scc_zone_layout(ngx_scc_zone_shared_t *sh, u_char *p, size_t size)
     ngx_scc_zone_room_put(sh, 0, sh->units);
 
     sh->epoch = 1;
+    sh->moves = 1;
     sh->magic = ngx_scc_zone_magic();
 }
 

@@ -76,6 +76,7 @@ void ngx_scc_zone_stale(ngx_scc_zone_t *zone, ngx_uint_t n);
 
 typedef struct {
     uint64_t                 epoch;
+    uint64_t                 moves;
     ngx_uint_t               told;          /* Redis knows all changes */
 } ngx_scc_zone_note_t;
 
@@ -91,6 +92,15 @@ typedef struct {
 void ngx_scc_zone_get(ngx_scc_zone_t *zone, const uint32_t *keys,
     ngx_uint_t n, ngx_scc_zone_note_t *note, ngx_scc_zone_item_t *items);
 void ngx_scc_zone_unpin(ngx_scc_zone_t *zone, ngx_scc_zone_entry_t *entry);
+
+/*
+ * Without the mutex: whether a lookup of cells that were all fresh at a
+ * lookup with this note's moves would find the same, were none evicted; and
+ * that it was made, of n cells.  The epoch, or 0: nobody vouches for it now.
+ */
+ngx_uint_t ngx_scc_zone_unmoved(ngx_scc_zone_t *zone, uint64_t moves);
+void ngx_scc_zone_again(ngx_scc_zone_t *zone, ngx_uint_t n);
+uint64_t ngx_scc_zone_epoch(ngx_scc_zone_t *zone);
 
 /* Once more, of an entry that this process has pinned. */
 void ngx_scc_zone_pin(ngx_scc_zone_t *zone, ngx_scc_zone_entry_t *entry);

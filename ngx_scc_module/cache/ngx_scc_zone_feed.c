@@ -67,6 +67,8 @@ ngx_scc_zone_identify(ngx_scc_zone_t *zone, ngx_scc_zone_round_t *round,
         ngx_memcpy(sh->identity, identity->data, identity->len);
         sh->identity_len = identity->len;
 
+        ngx_scc_zone_move(sh);
+
         sh->since = 0;
         sh->fresh_until = 0;
         sh->told = 0;
@@ -100,6 +102,8 @@ ngx_scc_zone_change(ngx_scc_zone_t *zone, ngx_scc_zone_round_t *round,
         end = ngx_min(n, i + NGX_SCC_ZONE_CHANGES);
 
         ngx_scc_zone_lock(zone);
+
+        ngx_scc_zone_move(sh);
 
         if (i == 0 && !told) {
 

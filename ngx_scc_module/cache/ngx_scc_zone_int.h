@@ -69,6 +69,8 @@ typedef struct {
 typedef struct {
     uint64_t                 magic;         /* layout and its sizes */
     uint64_t                 busy;          /* pid of who changes it now */
+    uint64_t                 moves;         /* raised before what a lookup
+                                               finds becomes something else */
 
     /* what the feed knows */
     uint64_t                 epoch;
@@ -130,6 +132,14 @@ ngx_scc_zone_hash(uint32_t key)
 /* Takes the mutex; what a process left that died with it is repaired. */
 void ngx_scc_zone_lock(ngx_scc_zone_t *zone);
 void ngx_scc_zone_unlock(ngx_scc_zone_t *zone);
+
+/* The mutex is held, and what was known of answers is void from here on. */
+static ngx_inline void
+ngx_scc_zone_move(ngx_scc_zone_shared_t *sh)
+{
+    __atomic_store_n(&sh->moves, sh->moves + 1, __ATOMIC_SEQ_CST);
+}
+
 
 /* ngx_scc_zone_entry.c; the mutex is held */
 

@@ -62,7 +62,7 @@ ngx_scc_create_main_conf(ngx_conf_t *cf)
     smcf->export_limit = NGX_CONF_UNSET_UINT;
     smcf->rollup_conf.interval = NGX_CONF_UNSET_MSEC;
     smcf->aggregates_valid = NGX_CONF_UNSET;
-    smcf->gzip_cache = NGX_CONF_UNSET_SIZE;
+    smcf->answer_cache = NGX_CONF_UNSET_SIZE;
 
     return (ngx_scc_write_create_conf(cf, smcf) == NGX_OK) ? smcf : NULL;
 }
@@ -96,7 +96,7 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_uint_value(smcf->export_limit, 2);
     ngx_conf_init_msec_value(smcf->rollup_conf.interval, 10000);
     ngx_conf_init_value(smcf->aggregates_valid, 60);
-    ngx_conf_init_size_value(smcf->gzip_cache, 8 * 1024 * 1024);
+    ngx_conf_init_size_value(smcf->answer_cache, 16 * 1024 * 1024);
 
     if (ngx_scc_write_init_conf(cf, smcf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;

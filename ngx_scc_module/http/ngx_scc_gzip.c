@@ -9,39 +9,19 @@
 
 /*
  * gzip answers.  Cells of many features have a slice that joins; the rest is
- * deflated when it is sent, and what was deflated is kept, whole, by this
- * worker, under its URL and the hash of its ETag: it can be old, never
- * wrong.  Whether a cell joins depends on the cell alone, so the bytes of an
- * answer, and with them its strong ETag, do not depend on where its cells
- * came from.
+ * deflated when it is sent, and what was deflated is kept, whole
+ * (ngx_scc_answer.c).  Whether a cell joins depends on the cell alone, so the
+ * bytes of an answer, and with them its strong ETag, do not depend on where
+ * its cells came from.
  */
 
 #define NGX_SCC_GZIP_SCRATCH  (1024 * 1024)     /* kept between answers */
-
-
-typedef struct {
-    ngx_rbtree_node_t          node;            /* by hash */
-    ngx_queue_t                queue;           /* the last used comes first */
-    ngx_uint_t                 refs;            /* the memo's own included */
-    ngx_uint_t                 n_features;
-    size_t                     uri_len;
-    size_t                     len;
-    u_char                     data[1];         /* uri, then the answer */
-} ngx_scc_gzip_entry_t;
-
-#define ngx_scc_gzip_size(uri_len, len)                                       \
-    (offsetof(ngx_scc_gzip_entry_t, data) + (uri_len) + (len))
 
 
 struct ngx_scc_gzip_s {
     scc_gzip_deflater_t       *deflaters[SCC_GZIP_LEVEL_MAX + 1];
     u_char                    *scratch;
     size_t                     scratch_size;
-    size_t                     max;
-    size_t                     used;
-    ngx_rbtree_t               tree;
-    ngx_rbtree_node_t          sentinel;
-    ngx_queue_t                queue;
 };
 
 
@@ -72,50 +52,19 @@ static ngx_int_t ngx_scc_gzip_done(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
 static void ngx_scc_gzip_copy(ngx_scc_gzip_make_t *make, u_char *p);
 static scc_gzip_deflater_t *ngx_scc_gzip_deflater(ngx_scc_gzip_t *gzip,
     ngx_uint_t level);
-static ngx_int_t ngx_scc_gzip_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
-    ngx_str_t *type, u_char *p, size_t len);
-static void ngx_scc_gzip_uri(ngx_http_request_t *r, ngx_str_t uri[2]);
-static ngx_scc_gzip_entry_t *ngx_scc_gzip_find(ngx_scc_gzip_t *gzip,
-    uint64_t hash, ngx_str_t uri[2]);
-static ngx_scc_gzip_entry_t *ngx_scc_gzip_keep(ngx_scc_gzip_t *gzip,
-    uint64_t hash, ngx_str_t uri[2], size_t len);
-static void ngx_scc_gzip_drop(ngx_scc_gzip_t *gzip,
-    ngx_scc_gzip_entry_t *entry);
-static ngx_int_t ngx_scc_gzip_pin(ngx_http_request_t *r,
-    ngx_scc_gzip_entry_t *entry);
-static void ngx_scc_gzip_unpin(void *data);
 
 
 ngx_scc_gzip_t *
-ngx_scc_gzip_create(ngx_cycle_t *cycle, size_t cache)
+ngx_scc_gzip_create(ngx_cycle_t *cycle)
 {
-    ngx_scc_gzip_t  *gzip;
-
-    gzip = ngx_pcalloc(cycle->pool, sizeof(ngx_scc_gzip_t));
-    if (gzip == NULL) {
-        return NULL;
-    }
-
-    gzip->max = cache;
-
-    ngx_rbtree_init(&gzip->tree, &gzip->sentinel, ngx_rbtree_insert_value);
-    ngx_queue_init(&gzip->queue);
-
-    return gzip;
+    return ngx_pcalloc(cycle->pool, sizeof(ngx_scc_gzip_t));
 }
 
 
 void
 ngx_scc_gzip_destroy(ngx_scc_gzip_t *gzip)
 {
-    ngx_uint_t    i;
-    ngx_queue_t  *q;
-
-    while (!ngx_queue_empty(&gzip->queue)) {
-        q = ngx_queue_head(&gzip->queue);
-        ngx_scc_gzip_drop(gzip, ngx_queue_data(q, ngx_scc_gzip_entry_t,
-                                               queue));
-    }
+    ngx_uint_t  i;
 
     for (i = 0; i <= SCC_GZIP_LEVEL_MAX; i++) {
         scc_gzip_deflater_free(gzip->deflaters[i]);
@@ -176,34 +125,6 @@ ngx_scc_gzip_wanted(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_scc_gzip_kept(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type)
-{
-    ngx_str_t              uri[2];
-    ngx_scc_main_conf_t   *smcf;
-    ngx_scc_gzip_entry_t  *entry;
-
-    smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
-
-    ngx_scc_gzip_uri(r, uri);
-
-    entry = ngx_scc_gzip_find(smcf->gzip, ctx->hash, uri);
-
-    if (entry == NULL) {
-        return NGX_DECLINED;
-    }
-
-    if (ngx_scc_gzip_pin(r, entry) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ctx->n_features = entry->n_features;
-
-    return ngx_scc_gzip_send(r, ctx, type, entry->data + entry->uri_len,
-                             entry->len);
-}
-
-
-ngx_int_t
 ngx_scc_gzip_view(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
     const scc_view_t *view)
 {
@@ -238,7 +159,7 @@ ngx_scc_gzip_body(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
     scc_str_t            bytes;
     ngx_scc_gzip_make_t  make;
 
-    rc = ngx_scc_gzip_kept(r, ctx, type);
+    rc = ngx_scc_answer_kept(r, ctx);
     if (rc != NGX_DECLINED) {
         return rc;
     }
@@ -407,13 +328,8 @@ static ngx_int_t
 ngx_scc_gzip_done(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
     ngx_scc_gzip_make_t *make)
 {
-    u_char                *p;
-    size_t                 len;
-    ngx_str_t              uri[2];
-    ngx_scc_main_conf_t   *smcf;
-    ngx_scc_gzip_entry_t  *entry;
-
-    smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
+    u_char  *p;
+    size_t   len;
 
     ngx_scc_gzip_run_end(make);
 
@@ -423,21 +339,9 @@ ngx_scc_gzip_done(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
 
     len = make->join.len;
 
-    ngx_scc_gzip_uri(r, uri);
+    p = ngx_scc_answer_room(r, ctx, type, len);
 
-    entry = ngx_scc_gzip_keep(smcf->gzip, ctx->hash, uri, len);
-
-    if (entry != NULL) {
-        entry->n_features = ctx->n_features;
-
-        p = entry->data + entry->uri_len;
-
-        if (ngx_scc_gzip_pin(r, entry) != NGX_OK) {
-            ngx_scc_gzip_drop(smcf->gzip, entry);
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-    } else {
+    if (p == NULL) {
         p = ngx_pnalloc(r->pool, len);
         if (p == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -446,7 +350,7 @@ ngx_scc_gzip_done(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
 
     ngx_scc_gzip_copy(make, p);
 
-    return ngx_scc_gzip_send(r, ctx, type, p, len);
+    return ngx_scc_send_coded(r, ctx, type, p, len);
 }
 
 
@@ -473,176 +377,4 @@ ngx_scc_gzip_deflater(ngx_scc_gzip_t *gzip, ngx_uint_t level)
     }
 
     return gzip->deflaters[level];
-}
-
-
-static ngx_int_t
-ngx_scc_gzip_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
-    u_char *p, size_t len)
-{
-    ngx_buf_t    *b;
-    ngx_chain_t   out;
-
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    b->pos = p;
-    b->last = p + len;
-    b->memory = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_scc_send_chain(r, ctx, type, &out, len);
-}
-
-
-/* What was asked for, whole: a hash alone can be made to collide. */
-
-static void
-ngx_scc_gzip_uri(ngx_http_request_t *r, ngx_str_t uri[2])
-{
-    if (r->internal) {
-        uri[0] = r->uri;
-        uri[1] = r->args;
-
-    } else {
-        uri[0] = r->unparsed_uri;
-        ngx_str_null(&uri[1]);
-    }
-}
-
-
-static ngx_scc_gzip_entry_t *
-ngx_scc_gzip_find(ngx_scc_gzip_t *gzip, uint64_t hash, ngx_str_t uri[2])
-{
-    ngx_rbtree_key_t       key;
-    ngx_rbtree_node_t     *node;
-    ngx_scc_gzip_entry_t  *entry;
-
-    key = (ngx_rbtree_key_t) hash;
-    node = gzip->tree.root;
-
-    while (node != &gzip->sentinel) {
-
-        if (key != node->key) {
-            node = (key < node->key) ? node->left : node->right;
-            continue;
-        }
-
-        entry = (ngx_scc_gzip_entry_t *) node;
-
-        if (entry->uri_len == uri[0].len + uri[1].len
-            && ngx_memcmp(entry->data, uri[0].data, uri[0].len) == 0
-            && (uri[1].len == 0
-                || ngx_memcmp(entry->data + uri[0].len, uri[1].data,
-                              uri[1].len)
-                   == 0))
-        {
-            ngx_queue_remove(&entry->queue);
-            ngx_queue_insert_head(&gzip->queue, &entry->queue);
-
-            return entry;
-        }
-
-        node = node->right;
-    }
-
-    return NULL;
-}
-
-
-/* Room for an answer; NULL: it is not to be kept. */
-
-static ngx_scc_gzip_entry_t *
-ngx_scc_gzip_keep(ngx_scc_gzip_t *gzip, uint64_t hash, ngx_str_t uri[2],
-    size_t len)
-{
-    u_char                *p;
-    size_t                 size;
-    ngx_queue_t           *q;
-    ngx_scc_gzip_entry_t  *entry;
-
-    size = ngx_scc_gzip_size(uri[0].len + uri[1].len, len);
-
-    /* one answer does not push out all others */
-
-    if (size > gzip->max / 4) {
-        return NULL;
-    }
-
-    while (gzip->used + size > gzip->max) {
-        q = ngx_queue_last(&gzip->queue);
-        ngx_scc_gzip_drop(gzip, ngx_queue_data(q, ngx_scc_gzip_entry_t,
-                                               queue));
-    }
-
-    entry = ngx_alloc(size, ngx_cycle->log);
-    if (entry == NULL) {
-        return NULL;
-    }
-
-    gzip->used += size;
-
-    entry->refs = 1;
-    entry->uri_len = uri[0].len + uri[1].len;
-    entry->len = len;
-
-    p = ngx_cpymem(entry->data, uri[0].data, uri[0].len);
-
-    if (uri[1].len != 0) {
-        ngx_memcpy(p, uri[1].data, uri[1].len);
-    }
-
-    entry->node.key = (ngx_rbtree_key_t) hash;
-    ngx_rbtree_insert(&gzip->tree, &entry->node);
-    ngx_queue_insert_head(&gzip->queue, &entry->queue);
-
-    return entry;
-}
-
-
-/* An answer that is being sent from it goes on. */
-
-static void
-ngx_scc_gzip_drop(ngx_scc_gzip_t *gzip, ngx_scc_gzip_entry_t *entry)
-{
-    gzip->used -= ngx_scc_gzip_size(entry->uri_len, entry->len);
-
-    ngx_queue_remove(&entry->queue);
-    ngx_rbtree_delete(&gzip->tree, &entry->node);
-
-    ngx_scc_gzip_unpin(entry);
-}
-
-
-static ngx_int_t
-ngx_scc_gzip_pin(ngx_http_request_t *r, ngx_scc_gzip_entry_t *entry)
-{
-    ngx_pool_cleanup_t  *cln;
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    cln->handler = ngx_scc_gzip_unpin;
-    cln->data = entry;
-
-    entry->refs++;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_scc_gzip_unpin(void *data)
-{
-    ngx_scc_gzip_entry_t *entry = data;
-
-    if (--entry->refs == 0) {
-        ngx_free(entry);
-    }
 }

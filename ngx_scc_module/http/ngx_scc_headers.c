@@ -7,9 +7,6 @@
 #include "ngx_scc_http.h"
 
 
-/* smaller bodies are not worth a coding */
-#define NGX_SCC_GZIP_MIN      256
-
 /* tiles below have no places of their own */
 #define NGX_SCC_PLACES_Z      13
 
@@ -36,6 +33,7 @@ static ngx_int_t ngx_scc_header_vary(ngx_http_request_t *r,
     ngx_scc_ctx_t *ctx);
 static ngx_int_t ngx_scc_header_link(ngx_http_request_t *r,
     ngx_scc_ctx_t *ctx);
+static ngx_int_t ngx_scc_header_as_of(ngx_http_request_t *r, time_t as_of);
 
 
 static const char  *ngx_scc_control_params[] = {
@@ -202,7 +200,9 @@ ngx_scc_validate(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     slcf = ngx_http_get_module_loc_conf(r, ngx_scc_module);
 
     ctx->validated = 1;
+    ctx->kind = kind;
     ctx->hash = hash;
+    ctx->size = size;
     ctx->coding = (slcf->gzip && size >= NGX_SCC_GZIP_MIN
                    && ngx_scc_gzip_wanted(r))
                   ? SCC_CODING_GZIP : SCC_CODING_IDENTITY;
@@ -307,6 +307,10 @@ ngx_scc_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
         {
             return NGX_ERROR;
         }
+    }
+
+    if (ctx->as_of != 0 && ngx_scc_header_as_of(r, ctx->as_of) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     cache = ngx_scc_cache_status(ctx);
@@ -674,4 +678,22 @@ ngx_scc_header_link(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 
     return (ngx_scc_header_push(r, "Link", &value) != NULL) ? NGX_OK
                                                             : NGX_ERROR;
+}
+
+
+/* Every change that was committed before is counted. */
+
+static ngx_int_t
+ngx_scc_header_as_of(ngx_http_request_t *r, time_t as_of)
+{
+    u_char    text[sizeof("1970-01-01T00:00:00Z") + NGX_INT_T_LEN];
+    ngx_tm_t  tm;
+
+    ngx_gmtime(as_of, &tm);
+
+    *ngx_sprintf(text, "%4d-%02d-%02dT%02d:%02d:%02dZ", tm.ngx_tm_year,
+                 tm.ngx_tm_mon, tm.ngx_tm_mday, tm.ngx_tm_hour,
+                 tm.ngx_tm_min, tm.ngx_tm_sec) = '\0';
+
+    return ngx_scc_header(r, "SCC-As-Of", (char *) text);
 }

@@ -31,9 +31,11 @@
 
 #define NGX_SCC_UUID_LEN     36
 #define NGX_SCC_RETRY_AFTER  2          /* seconds, said with a 503 */
+#define NGX_SCC_GZIP_MIN     256        /* smaller bodies are not worth it */
 
 
-typedef struct ngx_scc_gzip_s  ngx_scc_gzip_t;
+typedef struct ngx_scc_gzip_s     ngx_scc_gzip_t;
+typedef struct ngx_scc_answers_s  ngx_scc_answers_t;
 
 
 typedef struct {
@@ -60,7 +62,7 @@ typedef struct {
     ngx_scc_applier_conf_t     applier_conf;
     size_t                     contribution_max;
     ngx_uint_t                 export_limit;    /* of each worker */
-    size_t                     gzip_cache;      /* of each worker */
+    size_t                     answer_cache;    /* of each worker */
 
     ngx_array_t               *purges;          /* ngx_scc_purge_conf_t */
     ngx_shm_zone_t            *purge_zone;      /* data: the stat */
@@ -79,6 +81,7 @@ typedef struct {
     ngx_scc_curl_t            *curl;            /* of the helper */
     ngx_scc_purge_t          **purgers;         /* one for each of purges */
     ngx_scc_gzip_t            *gzip;            /* of a worker */
+    ngx_scc_answers_t         *answers;         /* too */
     ngx_uint_t                 helping;         /* all of it has begun */
     ngx_uint_t                 exports;         /* under way */
 } ngx_scc_main_conf_t;
@@ -213,9 +216,15 @@ typedef struct {
 
     ngx_scc_life_t             life;            /* NONE: as its route */
     ngx_str_t                  keys;            /* Surrogate-Key, if any */
+    scc_etag_kind_t            kind;
     uint64_t                   hash;            /* of the ETag */
+    size_t                     size;            /* of the text, about */
     scc_coding_t               coding;
     u_char                     etag[SCC_ETAG_LEN];
+
+    time_t                     as_of;           /* of aggregates */
+    time_t                     until;           /* they are fresh, or 0 */
+    uint64_t                   epoch;           /* of the zone, before */
 
     ngx_scc_cache_status_t     status;
     ngx_uint_t                 n_cells;
@@ -224,7 +233,9 @@ typedef struct {
     unsigned                   partial:1;       /* MISS, but some hit */
     unsigned                   unkept:1;        /* MISS, nothing to keep */
     unsigned                   early:1;         /* older than was asked */
-    unsigned                   validated:1;     /* hash, coding, etag */
+    unsigned                   validated:1;     /* kind, hash, size, coding,
+                                                   etag */
+    unsigned                   dear:1;          /* to make: kept at once */
 } ngx_scc_ctx_t;
 
 
@@ -315,13 +326,30 @@ ngx_table_elt_t *ngx_scc_header_push(ngx_http_request_t *r, char *name,
 ngx_int_t ngx_scc_header(ngx_http_request_t *r, char *name,
     const char *value);
 
+/*
+ * ngx_scc_answer.c: finished answers, kept.  Hot: the whole of it is there and
+ * nothing has changed, before anything is looked up.  Kept: as ctx->hash and
+ * ctx->coding say.  Both send; NGX_DECLINED: it is not there.
+ */
+ngx_scc_answers_t *ngx_scc_answers_create(ngx_cycle_t *cycle, size_t size);
+void ngx_scc_answers_destroy(ngx_scc_answers_t *answers);
+ngx_int_t ngx_scc_answer_hot(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+ngx_int_t ngx_scc_answer_kept(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+/* Room for len bytes, valid as long as the request, that the caller fills
+   and sends; NULL: it is not to be kept.  copy: the same of an answer that
+   is not dear to make, from the second time on. */
+u_char *ngx_scc_answer_room(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_str_t *type, size_t len);
+u_char *ngx_scc_answer_copy(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_str_t *type, size_t len);
+/* The validator alone: a condition was answered. */
+void ngx_scc_answer_note(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+
 /* ngx_scc_gzip.c */
-ngx_scc_gzip_t *ngx_scc_gzip_create(ngx_cycle_t *cycle, size_t cache);
+ngx_scc_gzip_t *ngx_scc_gzip_create(ngx_cycle_t *cycle);
 void ngx_scc_gzip_destroy(ngx_scc_gzip_t *gzip);
 ngx_uint_t ngx_scc_gzip_wanted(ngx_http_request_t *r);
 /* As the senders of ngx_scc_response.c; ctx->coding is gzip. */
-ngx_int_t ngx_scc_gzip_kept(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
-    ngx_str_t *type);                           /* NGX_DECLINED: it is not */
 ngx_int_t ngx_scc_gzip_view(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_str_t *type, const scc_view_t *view);
 ngx_int_t ngx_scc_gzip_body(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
@@ -334,6 +362,9 @@ ngx_int_t ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
    the body. */
 ngx_int_t ngx_scc_send_chain(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_str_t *type, ngx_chain_t *out, off_t len);
+/* The same of one run of bytes. */
+ngx_int_t ngx_scc_send_coded(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_str_t *type, u_char *body, size_t len);
 /* 204: the same headers, no body. */
 ngx_int_t ngx_scc_send_nothing(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 /* The same with another status, and never cached. */

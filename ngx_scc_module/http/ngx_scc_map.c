@@ -59,6 +59,11 @@ ngx_scc_map(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
     smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
     slcf = ngx_http_get_module_loc_conf(r, ngx_scc_module);
 
+    rc = ngx_scc_answer_hot(r, ctx);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     q = &ctx->query;
 
     keys = ngx_palloc(r->pool, slcf->cells_max * sizeof(uint32_t));
@@ -142,10 +147,12 @@ ngx_scc_map_answer(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 
     rc = ngx_scc_map_validate(r, ctx);
 
-    if (rc == NGX_DECLINED && ctx->coding == SCC_CODING_GZIP) {
-        rc = ngx_scc_gzip_kept(r, ctx, ctx->query.mvt ? &ngx_scc_type_mvt
-                                       : &ngx_scc_type_geojson);
+    if (rc != NGX_DECLINED) {
+        ngx_scc_answer_note(r, ctx);
+        return rc;
     }
+
+    rc = ngx_scc_answer_kept(r, ctx);
 
     if (rc != NGX_DECLINED) {
         return rc;
@@ -171,6 +178,15 @@ ngx_scc_map_answer(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
         return ngx_scc_gzip_view(r, ctx, &ngx_scc_type_geojson, &view);
     }
 
+    body = ngx_scc_answer_copy(r, ctx, &ngx_scc_type_geojson, view.size);
+
+    if (body != NULL) {
+        (void) scc_view_write(&view, body);
+
+        return ngx_scc_send_coded(r, ctx, &ngx_scc_type_geojson, body,
+                                  view.size);
+    }
+
     if (ctx->cells.zone != 0) {
         return ngx_scc_map_chain(r, ctx, &view);
     }
@@ -182,7 +198,8 @@ ngx_scc_map_answer(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 
     (void) scc_view_write(&view, body);
 
-    return ngx_scc_send(r, ctx, &ngx_scc_type_geojson, body, view.size);
+    return ngx_scc_send_coded(r, ctx, &ngx_scc_type_geojson, body,
+                              view.size);
 }
 
 

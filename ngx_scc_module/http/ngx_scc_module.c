@@ -146,11 +146,11 @@ static ngx_command_t  ngx_scc_commands[] = {
       offsetof(ngx_scc_loc_conf_t, gzip_level),
       &ngx_scc_gzip_level_bounds },
 
-    { ngx_string("scc_gzip_cache"),
+    { ngx_string("scc_answer_cache"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_scc_main_conf_t, gzip_cache),
+      offsetof(ngx_scc_main_conf_t, answer_cache),
       NULL },
 
     { ngx_string("scc_cache_control"),

@@ -44,9 +44,11 @@ ngx_scc_process_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
                       + (time_t) (3 * smcf->rollup_conf.interval / 1000)
                       + 10);
 
-    smcf->gzip = ngx_scc_gzip_create(cycle, smcf->gzip_cache);
+    smcf->gzip = ngx_scc_gzip_create(cycle);
+    smcf->answers = ngx_scc_answers_create(cycle, smcf->answer_cache);
 
-    return (smcf->grids != NULL && smcf->gzip != NULL) ? NGX_OK : NGX_ERROR;
+    return (smcf->grids != NULL && smcf->gzip != NULL
+            && smcf->answers != NULL) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -106,6 +108,11 @@ ngx_scc_process_end(ngx_scc_main_conf_t *smcf)
     if (smcf->gzip != NULL) {
         ngx_scc_gzip_destroy(smcf->gzip);
         smcf->gzip = NULL;
+    }
+
+    if (smcf->answers != NULL) {
+        ngx_scc_answers_destroy(smcf->answers);
+        smcf->answers = NULL;
     }
 
     scc_mvt_free(&smcf->mvt);

@@ -32,8 +32,9 @@ ngx_int_t
 ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
     u_char *body, size_t len)
 {
-    ngx_int_t  rc;
-    scc_str_t  bytes;
+    u_char     *p;
+    ngx_int_t   rc;
+    scc_str_t   bytes;
 
     if (!ctx->validated && !ctx->early) {
         bytes.data = body;
@@ -42,6 +43,11 @@ ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
         rc = ngx_scc_validate(r, ctx, SCC_ETAG_BYTES,
                               scc_etag_bytes(0, bytes), len);
         if (rc != NGX_DECLINED) {
+
+            if (ctx->dear) {
+                ngx_scc_answer_note(r, ctx);
+            }
+
             return rc;
         }
     }
@@ -50,6 +56,23 @@ ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_str_t *type,
         return ngx_scc_gzip_body(r, ctx, type, body, len);
     }
 
+    if (ctx->dear) {
+        p = ngx_scc_answer_room(r, ctx, type, len);
+
+        if (p != NULL) {
+            ngx_memcpy(p, body, len);
+            body = p;
+        }
+    }
+
+    return ngx_scc_send_coded(r, ctx, type, body, len);
+}
+
+
+ngx_int_t
+ngx_scc_send_coded(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
+    ngx_str_t *type, u_char *body, size_t len)
+{
     r->headers_out.status = NGX_HTTP_OK;
 
     if (ngx_scc_headers(r, ctx) != NGX_OK) {

@@ -10,7 +10,6 @@
 static void ngx_scc_tile_handler(ngx_scc_grid_t *job, ngx_int_t rc);
 static ngx_int_t ngx_scc_tile_grid_send(ngx_http_request_t *r,
     ngx_scc_ctx_t *ctx, ngx_int_t rc);
-static ngx_int_t ngx_scc_tile_as_of(ngx_http_request_t *r, time_t as_of);
 static ngx_int_t ngx_scc_tile_output(ngx_http_request_t *r,
     ngx_scc_ctx_t *ctx, scc_buf_t *b);
 
@@ -28,7 +27,16 @@ ngx_scc_tile(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
         return ngx_scc_map(r, ctx);
     }
 
+    rc = ngx_scc_answer_hot(r, ctx);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
+
+    if (smcf->cells->zone != NULL) {
+        ctx->epoch = ngx_scc_zone_epoch(smcf->cells->zone);
+    }
 
     job = &ctx->grid;
 
@@ -88,6 +96,7 @@ ngx_scc_tile_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     }
 
     ctx->n_features = smcf->mvt.n;
+    ctx->dear = 1;
 
     return ngx_scc_tile_output(r, ctx, &b);
 }
@@ -130,8 +139,11 @@ ngx_scc_tile_grid_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
                   : job->hit ? NGX_SCC_CACHE_HIT
                   : job->bypass ? NGX_SCC_CACHE_PG : NGX_SCC_CACHE_MISS;
 
-    if (ngx_scc_tile_as_of(r, (time_t) job->grid->as_of) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    ctx->as_of = (time_t) job->grid->as_of;
+    ctx->dear = 1;
+
+    if (!job->stale && !job->bypass) {
+        ctx->until = (time_t) job->grid->read + job->grids->valid;
     }
 
     scc_buf_init(&b, ngx_scc_pool_grow, r->pool, 0);
@@ -153,24 +165,6 @@ ngx_scc_tile_grid_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     }
 
     return ngx_scc_send(r, ctx, &ngx_scc_type_geojson, b.start, b.used);
-}
-
-
-/* Every change that was committed before is counted. */
-
-static ngx_int_t
-ngx_scc_tile_as_of(ngx_http_request_t *r, time_t as_of)
-{
-    u_char    text[sizeof("1970-01-01T00:00:00Z") + NGX_INT_T_LEN];
-    ngx_tm_t  tm;
-
-    ngx_gmtime(as_of, &tm);
-
-    *ngx_sprintf(text, "%4d-%02d-%02dT%02d:%02d:%02dZ", tm.ngx_tm_year,
-                 tm.ngx_tm_mon, tm.ngx_tm_mday, tm.ngx_tm_hour,
-                 tm.ngx_tm_min, tm.ngx_tm_sec) = '\0';
-
-    return ngx_scc_header(r, "SCC-As-Of", (char *) text);
 }
 
 

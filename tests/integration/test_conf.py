@@ -74,7 +74,7 @@ MAIN = {
         ["", "127.0.0.1:99999", "unix:", "a b", "no.such.host.invalid:1",
          "127.0.0.1 db=x", "127.0.0.1 user=x", "127.0.0.1 colour=red",
          "127.0.0.1 password_file=/nonexistent"]),
-    "scc_gzip_cache": (["0", "8m", "64k"], ["x", "", "-1", "1m 2"]),
+    "scc_answer_cache": (["0", "8m", "64k"], ["x", "", "-1", "1m 2"]),
     "scc_contribution_max": (["1", "64k", "1020k"], ["0", "x", "", "-1",
                                                      "1021k", "2m"]),
 }

@@ -486,7 +486,7 @@ def test_old_clients_and_proxies(nginx):
 @pytest.mark.parametrize("size", ["0", "20k"])
 def test_answers_kept_are_right(pg, redis, size):
     """With no memory for finished answers, and with hardly any."""
-    with Nginx(pg, redis, scc={"scc_gzip_cache": size}) as n, \
+    with Nginx(pg, redis, scc={"scc_answer_cache": size}) as n, \
             n.client() as c:
         settled(n, CELLS)
         for _ in range(3):

@@ -4,6 +4,7 @@ Answers come from it without Redis, are as fresh as without it, whatever
 dies; a zone that is much too small is only slower.
 """
 
+import gzip
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import time
 
 import pytest
 
+import places
 from coherence import (BOUND, PLACES, SEED, cell_path, hammer, measure,
                        names, pick, quiet, seen_after)
 from servers import (NGINX_CONF, Closed, Nginx, Postgres, Redis, freeze,
@@ -162,6 +164,41 @@ def test_freshness(pg, redis, nginx, figure):
             return seen_after(c, path, lambda a: names(a).get(ident) == name)
 
     measure(trial, pick(pg, 40, 3), figure, "freshness with L1")
+
+
+def test_kept_answers_are_not_older_than_the_zone(pg, redis, nginx):
+    """Once a new view shows a change, no answer that was kept lacks it."""
+    box = view(0, 0).split("?")[0] + "?bbox={:.7f},{:.7f},{:.7f},{:.7f}"
+    with nginx.client() as a, nginx.client() as b:
+        for i, (ident, lon, lat, _) in enumerate(pick(pg, 6, 11)):
+            def never_asked(k):
+                return box.format(*((v + w * k) / 1e7 for v, w in (
+                    (lon, -1), (lat, -1), (lon, 1), (lat, 1))))
+            tile = "/v1/tiles/15/{}/{}.json".format(
+                places.cell_x(lon, 15), places.cell_y(lat, 15))
+            kept = [(path, h) for path in (cell_path(lon, lat), tile)
+                    for h in ({}, {"Accept-Encoding": "gzip"})]
+            for path, headers in kept:
+                l1(a, path)
+                for c in (a, b) * 3:
+                    etag = c.get(path, headers).headers["etag"]
+                    again = c.get(path, {**headers, "If-None-Match": etag})
+                    assert again.status == 304
+            name = f"kept {i}"
+            pg.query("UPDATE scc.place SET name = %s WHERE id = %s",
+                     (name, ident))
+            for k in range(1, 5000):
+                answer = a.get(never_asked(k))
+                old = [(c, c.get(path, headers)) for path, headers in kept
+                       for c in (a, b)]
+                if names(answer).get(ident) == name:
+                    break
+                time.sleep(.002)
+            for c, answer in old:
+                body = answer.body
+                if answer.headers.get("content-encoding") == "gzip":
+                    body = gzip.decompress(body)
+                assert name.encode() in body, answer
 
 
 def test_a_helper_that_sleeps_is_not_believed(pg, redis):
