@@ -225,6 +225,9 @@ def test_store_from_journals(figure):
             assert before[name] == after[name], name
             assert digests(p.stdout)[name] \
                 == hashlib.sha256(before[name]).hexdigest()
+        # folded again by other means, it is the same
+        p = sccctl("verify", "--journal", folder, other, pg=pg)
+        assert p.stdout.endswith("no difference\n"), p.stdout
         # once only
         p = rebuild(pg, folder, code=1)
         assert "not empty: it has" in p.stderr

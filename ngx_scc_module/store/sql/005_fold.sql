@@ -490,6 +490,218 @@ END
 $$;
 
 
+-- What the projections do not say as the ledger does: none, ever.  It folds
+-- the whole ledger again, so it is for "sccctl verify", not for requests.
+
+CREATE VIEW scc.counted AS
+SELECT l.*
+FROM scc.contribution l
+WHERE NOT EXISTS (SELECT FROM scc.retraction r
+                  WHERE r.event_id = l.event_id AND r.retracted
+                      AND r.said_by IN ('', l.contributor_id));
+
+-- Bodies are read only of what won: others may be bad, and nobody noticed.
+
+CREATE VIEW scc.newest AS
+SELECT w.*
+FROM (SELECT DISTINCT ON (l.kind, l.target) l.kind, l.target, l.as_of,
+          l.hlc, l.event_id, l.contributor_id, l.body
+      FROM (SELECT c.*, CASE WHEN c.kind IN ('place', 'building') THEN c.hlc
+                             ELSE scc.as_of(c.hlc, c.body::jsonb) END
+                AS as_of
+            FROM scc.counted c
+            WHERE c.kind IN ('place', 'building', 'place_accessibility',
+                             'building_accessibility')) l
+      ORDER BY l.kind, l.target, l.as_of DESC, l.hlc DESC, l.event_id DESC) w;
+
+CREATE VIEW scc.fold_drift AS
+SELECT d.kind, d.target,
+    CASE WHEN d.unknown THEN 'the ledger does not know it'
+         WHEN d.missing THEN 'missing'
+         ELSE 'another than the ledger says' END AS why
+FROM (
+    SELECT 'place' AS kind, coalesce(e.target, t.id) AS target,
+        e.target IS NULL AS unknown, t.id IS NULL AS missing, e.body
+    FROM (SELECT n.*,
+              jsonb_populate_record(NULL::scc.place_body, n.body::jsonb) AS b
+          FROM scc.newest n WHERE n.kind = 'place' OFFSET 0) e
+    FULL JOIN scc.place t ON t.id = e.target
+    LEFT JOIN scc.place_accessibility a ON a.place_id = t.id
+    LEFT JOIN scc.building_accessibility ba ON ba.building_id = t.building_id
+    WHERE (t.name, t.category, t.address, t.source, t.extra, t.building_id,
+           t.synthetic, t.lon_e7, t.lat_e7, t.hlc, t.event_id)
+          IS DISTINCT FROM
+          ((e.b).name, (e.b).category, (e.b).address, (e.b).source,
+           (e.b).extra, (e.b)."buildingId",
+           coalesce((e.b).synthetic, false),
+           round(((e.b).location).lng * 10000000)::int,
+           round(((e.b).location).lat * 10000000)::int, e.hlc, e.event_id)
+        OR t.is_closed IS DISTINCT FROM
+           (coalesce((e.b)."isClosed", false)
+            OR EXISTS (SELECT FROM scc.report c
+                       WHERE c.place_id = e.target AND c.reason = 'CLOSED'
+                           AND (c.hlc, c.event_id) > (e.hlc, e.event_id)))
+        OR t.registered IS DISTINCT FROM (a.place_id IS NOT NULL)
+        OR t.level IS DISTINCT FROM
+           CASE WHEN a.place_id IS NOT NULL THEN
+               scc.level(true, a.is_first_floor, a.stair_info, a.has_slope,
+                   ba.building_id IS NOT NULL, ba.has_slope,
+                   ba.has_elevator, ba.entrance_stair_info,
+                   ba.elevator_stair_info) END
+    UNION ALL
+    SELECT 'building', coalesce(e.target, t.id), e.target IS NULL,
+        t.id IS NULL, e.body
+    FROM (SELECT n.*,
+              jsonb_populate_record(NULL::scc.building_body, n.body::jsonb)
+                  AS b
+          FROM scc.newest n WHERE n.kind = 'building' OFFSET 0) e
+    FULL JOIN scc.building t ON t.id = e.target
+    WHERE (t.name, t.address, t.lon_e7, t.lat_e7, t.contributor_id, t.hlc,
+           t.event_id)
+          IS DISTINCT FROM
+          ((e.b).name, (e.b).address,
+           round(((e.b).location).lng * 10000000)::int,
+           round(((e.b).location).lat * 10000000)::int, e.contributor_id,
+           e.hlc, e.event_id)
+    UNION ALL
+    SELECT 'place_accessibility', coalesce(e.target, t.place_id),
+        e.target IS NULL, t.place_id IS NULL, e.body
+    FROM (SELECT n.*,
+              jsonb_populate_record(NULL::scc.place_accessibility_body,
+                                    n.body::jsonb) AS b
+          FROM scc.newest n WHERE n.kind = 'place_accessibility'
+          OFFSET 0) e
+    FULL JOIN scc.place_accessibility t ON t.place_id = e.target
+    WHERE (t.floors, t.is_first_floor, t.is_stair_only_option, t.stair_info,
+           t.stair_height_level, t.has_slope, t.entrance_door_types,
+           t.image_urls, t.recovered_from, t.confidence, t.recoverer,
+           t.original_time, t.contributor_id, t.as_of, t.hlc, t.event_id)
+          IS DISTINCT FROM
+          ((e.b).floors, (e.b)."isFirstFloor", (e.b)."isStairOnlyOption",
+           (e.b)."stairInfo", (e.b)."stairHeightLevel", (e.b)."hasSlope",
+           (e.b)."entranceDoorTypes", (e.b)."imageUrls",
+           (e.b)."recoveredFrom", (e.b).confidence, (e.b).recoverer,
+           (e.b)."originalTime", e.contributor_id, e.as_of, e.hlc,
+           e.event_id)
+    UNION ALL
+    SELECT 'building_accessibility', coalesce(e.target, t.building_id),
+        e.target IS NULL, t.building_id IS NULL, e.body
+    FROM (SELECT n.*,
+              jsonb_populate_record(NULL::scc.building_accessibility_body,
+                                    n.body::jsonb) AS b
+          FROM scc.newest n WHERE n.kind = 'building_accessibility'
+          OFFSET 0) e
+    FULL JOIN scc.building_accessibility t ON t.building_id = e.target
+    WHERE (t.entrance_stair_info, t.entrance_stair_height_level,
+           t.entrance_door_types, t.has_slope, t.has_elevator,
+           t.elevator_stair_info, t.elevator_stair_height_level,
+           t.image_urls, t.recovered_from, t.confidence, t.recoverer,
+           t.original_time, t.contributor_id, t.as_of, t.hlc, t.event_id)
+          IS DISTINCT FROM
+          ((e.b)."entranceStairInfo", (e.b)."entranceStairHeightLevel",
+           (e.b)."entranceDoorTypes", (e.b)."hasSlope",
+           (e.b)."hasElevator", (e.b)."elevatorStairInfo",
+           (e.b)."elevatorStairHeightLevel", (e.b)."imageUrls",
+           (e.b)."recoveredFrom", (e.b).confidence, (e.b).recoverer,
+           (e.b)."originalTime", e.contributor_id, e.as_of, e.hlc,
+           e.event_id)
+) d
+WHERE d.body IS NULL OR scc.body_fault(d.kind, d.body) IS NULL
+UNION ALL
+SELECT 'comment', coalesce(e.event_id, t.event_id)::text,
+    CASE WHEN e.event_id IS NULL THEN 'the ledger does not know it'
+         WHEN t.event_id IS NULL THEN 'missing'
+         ELSE 'another than the ledger says' END
+FROM (SELECT l.*, l.body::jsonb AS b FROM scc.counted l
+      WHERE l.kind = 'comment' OFFSET 0) e
+FULL JOIN scc.comment t ON t.event_id = e.event_id
+WHERE (t.place_id, t.building_id, t.comment, t.contributor_id, t.hlc)
+      IS DISTINCT FROM
+      (e.b ->> 'placeId', e.b ->> 'buildingId', e.b ->> 'comment',
+       e.contributor_id, e.hlc)
+UNION ALL
+SELECT 'report', coalesce(e.event_id, t.event_id)::text,
+    CASE WHEN e.event_id IS NULL THEN 'the ledger does not know it'
+         WHEN t.event_id IS NULL THEN 'missing'
+         ELSE 'another than the ledger says' END
+FROM (SELECT l.*, l.body::jsonb AS b FROM scc.counted l
+      WHERE l.kind = 'report' OFFSET 0) e
+FULL JOIN scc.report t ON t.event_id = e.event_id
+WHERE (t.place_id, t.reason, t.detail, t.contributor_id, t.hlc)
+      IS DISTINCT FROM
+      (e.b ->> 'placeId', e.b ->> 'reason', e.b ->> 'detail',
+       e.contributor_id, e.hlc)
+UNION ALL
+SELECT 'retraction', coalesce(e.about, t.event_id)::text,
+    CASE WHEN e.about IS NULL THEN 'the ledger does not know it'
+         WHEN t.event_id IS NULL THEN 'missing'
+         ELSE 'another than the ledger says' END
+FROM (SELECT DISTINCT ON (w.about, w.said_by) w.*
+      FROM (SELECT l.target::uuid AS about, l.hlc, l.event_id,
+                l.kind IN ('retract', 'remove') AS retracted,
+                CASE WHEN l.kind IN ('retract', 'restore')
+                     THEN l.contributor_id ELSE '' END COLLATE "C"
+                    AS said_by
+            FROM scc.contribution l
+            WHERE l.kind IN ('retract', 'restore', 'remove', 'reinstate')
+            OFFSET 0) w
+      ORDER BY w.about, w.said_by, w.hlc DESC, w.event_id DESC) e
+FULL JOIN scc.retraction t
+    ON t.event_id = e.about AND t.said_by = e.said_by
+WHERE (t.retracted, t.hlc, t.by_event)
+      IS DISTINCT FROM (e.retracted, e.hlc, e.event_id)
+UNION ALL
+SELECT 'contributor', coalesce(e.id, t.id),
+    CASE WHEN e.id IS NULL THEN 'the ledger does not know it'
+         WHEN t.id IS NULL THEN 'missing'
+         ELSE 'another than the ledger says' END
+FROM (SELECT i.id, n.name, n.hlc, x.hlc AS erased_hlc
+      FROM (SELECT contributor_id AS id FROM scc.contribution
+            UNION
+            SELECT target FROM scc.contribution
+                WHERE kind = 'contributor') i
+      LEFT JOIN (SELECT DISTINCT ON (w.id) w.id, w.name, w.hlc
+                 FROM (SELECT l.contributor_id AS id,
+                           l.contributor_name COLLATE "C" AS name, l.hlc
+                       FROM scc.contribution l
+                       WHERE l.contributor_name IS NOT NULL
+                           AND l.kind <> 'contributor'
+                       UNION ALL
+                       SELECT l.contributor_id, l.contributor_name, l.hlc
+                       FROM scc.counted l
+                       WHERE l.contributor_name IS NOT NULL
+                           AND l.kind = 'contributor'
+                       UNION ALL
+                       SELECT l.target, l.body::jsonb ->> 'displayName',
+                           l.hlc
+                       FROM scc.counted l
+                       WHERE l.kind = 'contributor'
+                           AND l.body::jsonb ->> 'displayName'
+                               IS NOT NULL) w
+                 ORDER BY w.id, w.hlc DESC, w.name COLLATE "C" DESC) n
+          ON n.id = i.id
+      LEFT JOIN (SELECT contributor_id AS id, max(hlc) AS hlc
+                 FROM scc.contribution WHERE kind = 'erase'
+                 GROUP BY contributor_id) x ON x.id = i.id) e
+FULL JOIN scc.contributor t ON t.id = e.id
+WHERE (t.display_name, t.hlc, t.erased_hlc)
+      IS DISTINCT FROM (e.name, e.hlc, e.erased_hlc)
+   OR t.id IS NULL OR e.id IS NULL
+UNION ALL
+SELECT 'number', e.kind || ' ' || e.id, 'missing'
+FROM (SELECT DISTINCT 'contributor' AS kind, contributor_id AS id
+      FROM scc.contribution
+      WHERE kind IN ('place_accessibility', 'building_accessibility')
+      UNION ALL
+      SELECT DISTINCT 'place', target FROM scc.contribution
+      WHERE kind = 'place_accessibility') e
+LEFT JOIN scc.number t ON t.kind = e.kind AND t.id = e.id
+WHERE t.id IS NULL;
+
+
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA scc FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION scc.body_fault(text, text),
+    scc.as_of(bigint, jsonb)
+    TO scc_app;
 
 RESET ROLE;
