@@ -38,6 +38,24 @@ scc_str_eq(scc_str_t a, scc_str_t b)
 
 
 bool
+scc_str_skip(scc_str_t *s, const char *prefix)
+{
+    size_t  n;
+
+    n = strlen(prefix);
+
+    if (s->len < n || memcmp(s->data, prefix, n) != 0) {
+        return false;
+    }
+
+    s->data += n;
+    s->len -= n;
+
+    return true;
+}
+
+
+bool
 scc_utf8_valid(scc_str_t s)
 {
     size_t  i, n;

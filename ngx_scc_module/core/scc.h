@@ -69,6 +69,10 @@ int scc_str_cmp(scc_str_t a, scc_str_t b);
 
 bool scc_str_eq(scc_str_t a, scc_str_t b);
 
+/* Takes the prefix off; false: it is not there. */
+
+bool scc_str_skip(scc_str_t *s, const char *prefix);
+
 /* Well-formed UTF-8 (RFC 3629): no overlong, no surrogates, <= U+10FFFF. */
 
 bool scc_utf8_valid(scc_str_t s);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 
-static bool scc_ogc_prefix(scc_str_t *path, const char *prefix);
 static scc_rc_t scc_ogc_tile(scc_query_t *q, const scc_query_conf_t *conf,
     scc_str_t rest, scc_err_t *err);
 
@@ -59,7 +58,7 @@ scc_ogc_path(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t path,
 
     rest = path;
 
-    if (scc_ogc_prefix(&rest, "collections/places/items/")) {
+    if (scc_str_skip(&rest, "collections/places/items/")) {
 
         /* an id is checked where ids are checked */
 
@@ -78,7 +77,7 @@ scc_ogc_path(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t path,
         return rc;
     }
 
-    if (scc_ogc_prefix(&rest, "tiles/WebMercatorQuad/")) {
+    if (scc_str_skip(&rest, "tiles/WebMercatorQuad/")) {
         return scc_ogc_tile(q, conf, rest, err);
     }
 
@@ -138,22 +137,4 @@ scc_ogc_tile(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t rest,
     q->ogc = true;
 
     return rc;
-}
-
-
-static bool
-scc_ogc_prefix(scc_str_t *path, const char *prefix)
-{
-    size_t  n;
-
-    n = strlen(prefix);
-
-    if (path->len < n || memcmp(path->data, prefix, n) != 0) {
-        return false;
-    }
-
-    path->data += n;
-    path->len -= n;
-
-    return true;
 }

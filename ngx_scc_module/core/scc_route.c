@@ -22,7 +22,6 @@ static scc_rc_t scc_route_tile(scc_query_t *q, scc_str_t rest,
     scc_err_t *err);
 static scc_rc_t scc_route_contribution(scc_query_t *q, scc_str_t id,
     scc_err_t *err);
-static bool scc_route_prefix(scc_str_t *path, const char *prefix);
 static bool scc_route_digits(scc_str_t *path, scc_str_t *digits);
 static scc_rc_t scc_route_number(scc_str_t digits, const char *field,
     uint32_t max, uint32_t *n, scc_err_t *err);
@@ -91,19 +90,19 @@ scc_query_path(scc_query_t *q, const scc_query_conf_t *conf, scc_str_t path,
 
     rest = path;
 
-    if (scc_route_prefix(&rest, "places/")) {
+    if (scc_str_skip(&rest, "places/")) {
         return scc_route_place(q, rest, err);
     }
 
-    if (scc_route_prefix(&rest, "cells/")) {
+    if (scc_str_skip(&rest, "cells/")) {
         return scc_route_cells(q, conf, rest, err);
     }
 
-    if (scc_route_prefix(&rest, "tiles/")) {
+    if (scc_str_skip(&rest, "tiles/")) {
         return scc_route_tile(q, rest, err);
     }
 
-    if (scc_route_prefix(&rest, "contributions/")) {
+    if (scc_str_skip(&rest, "contributions/")) {
         return scc_route_contribution(q, rest, err);
     }
 
@@ -200,15 +199,15 @@ scc_route_cells(scc_query_t *q, const scc_query_conf_t *conf,
     static const char *const  names[] = { "x0", "x1", "y0", "y1" };
 
     if (!scc_route_digits(&rest, &z)
-        || !scc_route_prefix(&rest, "/")
+        || !scc_str_skip(&rest, "/")
         || !scc_route_digits(&rest, &part[0])
-        || !scc_route_prefix(&rest, "-")
+        || !scc_str_skip(&rest, "-")
         || !scc_route_digits(&rest, &part[1])
-        || !scc_route_prefix(&rest, "/")
+        || !scc_str_skip(&rest, "/")
         || !scc_route_digits(&rest, &part[2])
-        || !scc_route_prefix(&rest, "-")
+        || !scc_str_skip(&rest, "-")
         || !scc_route_digits(&rest, &part[3])
-        || !scc_route_prefix(&rest, ".json")
+        || !scc_str_skip(&rest, ".json")
         || rest.len)
     {
         return scc_route_error(err, "", "there is no such address; "
@@ -263,12 +262,12 @@ scc_route_tile(scc_query_t *q, scc_str_t rest, scc_err_t *err)
     scc_str_t  z, x, y;
 
     if (!scc_route_digits(&rest, &z)
-        || !scc_route_prefix(&rest, "/")
+        || !scc_str_skip(&rest, "/")
         || !scc_route_digits(&rest, &x)
-        || !scc_route_prefix(&rest, "/")
+        || !scc_str_skip(&rest, "/")
         || !scc_route_digits(&rest, &y)
-        || !(scc_route_prefix(&rest, ".json")
-             || (q->mvt = scc_route_prefix(&rest, ".mvt")))
+        || !(scc_str_skip(&rest, ".json")
+             || (q->mvt = scc_str_skip(&rest, ".mvt")))
         || rest.len)
     {
         return scc_route_error(err, "", "there is no such address; "
@@ -309,24 +308,6 @@ scc_route_contribution(scc_query_t *q, scc_str_t id, scc_err_t *err)
     }
 
     return SCC_OK;
-}
-
-
-static bool
-scc_route_prefix(scc_str_t *path, const char *prefix)
-{
-    size_t  n;
-
-    n = strlen(prefix);
-
-    if (path->len < n || memcmp(path->data, prefix, n) != 0) {
-        return false;
-    }
-
-    path->data += n;
-    path->len -= n;
-
-    return true;
 }
 
 

@@ -30,6 +30,25 @@ test_compare(void **state)
 }
 
 
+static void
+test_skip(void **state)
+{
+    scc_str_t  s = scc_string("cells/16");
+
+    (void) state;
+
+    assert_false(scc_str_skip(&s, "cells/17"));
+    assert_false(scc_str_skip(&s, "cells/16/"));
+    assert_true(scc_str_skip(&s, ""));
+    assert_true(scc_str_eq(s, S("cells/16")));
+    assert_true(scc_str_skip(&s, "cells/"));
+    assert_true(scc_str_eq(s, S("16")));
+    assert_true(scc_str_skip(&s, "16"));
+    assert_int_equal(s.len, 0);
+    assert_false(scc_str_skip(&s, "1"));
+}
+
+
 /* Every code point in every length, well-formed only where RFC 3629 says. */
 
 static void
@@ -132,6 +151,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_skip),
         cmocka_unit_test(test_utf8_all),
         cmocka_unit_test(test_utf8_text),
         cmocka_unit_test(test_error),
