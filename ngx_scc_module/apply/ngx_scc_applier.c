@@ -80,8 +80,6 @@ static void ngx_scc_applier_claimed(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static void ngx_scc_applier_consumers(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
-static void ngx_scc_applier_retired(void *data,
-    ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static ngx_int_t ngx_scc_applier_trouble(ngx_scc_applier_t *a,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static void ngx_scc_applier_batch(ngx_scc_applier_t *a);
@@ -547,18 +545,10 @@ ngx_scc_applier_consumers(void *data, ngx_scc_redis_status_t status,
 
         (void) ngx_scc_redis_command(a->queue, 5, argv,
                                      NGX_SCC_APPLIER_TIMEOUT,
-                                     ngx_scc_applier_retired, a);
+                                     ngx_scc_redis_ignore, NULL);
     }
 
     ngx_scc_applier_step(a);
-}
-
-
-static void
-ngx_scc_applier_retired(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply)
-{
-    /* if not now, then in a while */
 }
 
 

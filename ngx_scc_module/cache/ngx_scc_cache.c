@@ -27,8 +27,6 @@ static ngx_uint_t ngx_scc_cells_vouched(ngx_scc_cells_t *job,
 static ngx_int_t ngx_scc_cells_take(ngx_scc_cells_t *job, ngx_uint_t i,
     ngx_scc_redis_reply_t *element, ngx_uint_t vouched);
 static void ngx_scc_cells_discard(ngx_scc_cells_t *job, ngx_uint_t i);
-static void ngx_scc_cache_ignore(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply);
 static void ngx_scc_cells_mget_handler(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static ngx_int_t ngx_scc_cells_keep(ngx_scc_cells_t *job,
@@ -630,7 +628,7 @@ ngx_scc_cells_discard(ngx_scc_cells_t *job, ngx_uint_t i)
                   "%V", &argv[1]);
 
     (void) ngx_scc_redis_command(job->cache->redis, 2, argv, 0,
-                                 ngx_scc_cache_ignore, NULL);
+                                 ngx_scc_redis_ignore, NULL);
 }
 
 
@@ -777,11 +775,4 @@ u_char *
 ngx_scc_cache_vouch_key(ngx_scc_cache_t *cache, u_char *p)
 {
     return ngx_sprintf(p, "scc:v:%ui", cache->conf->generation);
-}
-
-
-static void
-ngx_scc_cache_ignore(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply)
-{
 }

@@ -46,8 +46,6 @@ static ngx_int_t ngx_scc_grid_take(ngx_scc_grid_t *job,
     const scc_grid_t *grid);
 static ngx_int_t ngx_scc_grid_old(ngx_scc_grid_t *job, ngx_int_t rc);
 static void ngx_scc_grid_keep(ngx_scc_grid_flight_t *flight);
-static void ngx_scc_grid_kept(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply);
 
 
 ngx_scc_grids_t *
@@ -437,13 +435,5 @@ ngx_scc_grid_keep(ngx_scc_grid_flight_t *flight)
     argv[4].len = ngx_scc_cache_ttl(cache, ttl) - ttl;
 
     (void) ngx_scc_redis_command(cache->redis, 5, argv, 0,
-                                 ngx_scc_grid_kept, cache);
-}
-
-
-static void
-ngx_scc_grid_kept(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply)
-{
-    /* whether it was kept changes no answer */
+                                 ngx_scc_redis_ignore, NULL);
 }

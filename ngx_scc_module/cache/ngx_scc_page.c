@@ -31,8 +31,6 @@ static ngx_int_t ngx_scc_page_wait(ngx_scc_page_t *job);
 static void ngx_scc_page_timer(ngx_event_t *ev);
 static ngx_int_t ngx_scc_page_old(ngx_scc_page_t *job);
 static void ngx_scc_page_store(ngx_scc_page_t *job);
-static void ngx_scc_page_stored(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply);
 
 
 ngx_int_t
@@ -385,13 +383,5 @@ ngx_scc_page_store(ngx_scc_page_t *job)
     argv[4].len = ngx_scc_cache_ttl(job->cache, ttl) - ttl;
 
     (void) ngx_scc_redis_command(job->cache->redis, 5, argv, 0,
-                                 ngx_scc_page_stored, job->cache);
-}
-
-
-static void
-ngx_scc_page_stored(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply)
-{
-    /* whether it was kept changes no answer */
+                                 ngx_scc_redis_ignore, NULL);
 }

@@ -428,3 +428,10 @@ ngx_scc_redis_call_free(ngx_scc_redis_pool_t *pool,
 
     ngx_queue_insert_head(&pool->free, &call->queue);
 }
+
+
+void
+ngx_scc_redis_ignore(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply)
+{
+}

@@ -54,6 +54,10 @@ typedef enum {
 typedef void (*ngx_scc_redis_handler_pt)(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 
+/* The handler of a command that may as well fail. */
+void ngx_scc_redis_ignore(void *data, ngx_scc_redis_status_t status,
+    ngx_scc_redis_reply_t *reply);
+
 
 ngx_scc_redis_pool_t *ngx_scc_redis_pool_create(ngx_cycle_t *cycle,
     ngx_scc_redis_conf_t *conf);
