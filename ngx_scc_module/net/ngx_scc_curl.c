@@ -11,6 +11,7 @@
 #include <curl/curl.h>
 
 #include "ngx_scc_backoff.h"
+#include "ngx_scc_borrow.h"
 #include "ngx_scc_curl.h"
 
 
@@ -38,9 +39,6 @@ static int ngx_scc_curl_socket(CURL *easy, curl_socket_t fd, int what,
     void *data, void *socket);
 static ngx_connection_t *ngx_scc_curl_connection(ngx_scc_curl_t *curl,
     curl_socket_t fd);
-static ngx_int_t ngx_scc_curl_watch(ngx_event_t *ev, ngx_int_t event,
-    ngx_uint_t on);
-static void ngx_scc_curl_forget(ngx_connection_t *c);
 static int ngx_scc_curl_set_timer(CURLM *multi, long timeout, void *data);
 static void ngx_scc_curl_timer(ngx_event_t *ev);
 static void ngx_scc_curl_event(ngx_event_t *ev);
@@ -217,8 +215,8 @@ ngx_scc_curl_url(const char *text)
 }
 
 
-/* What libcurl wants to know of a socket.  Level-triggered: it reads once
-   per call and leaves the rest. */
+/* What libcurl wants to know of a socket.  It closes its sockets itself, and
+   not before it has said so here. */
 
 static int
 ngx_scc_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
@@ -231,7 +229,7 @@ ngx_scc_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
 
         if (c != NULL) {
             (void) curl_multi_assign(curl->multi, fd, NULL);
-            ngx_scc_curl_forget(c);
+            ngx_scc_borrow_return(c, 0);
         }
 
         return 0;
@@ -245,10 +243,10 @@ ngx_scc_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
         }
     }
 
-    if (ngx_scc_curl_watch(c->read, NGX_READ_EVENT, what & CURL_POLL_IN)
+    if (ngx_scc_borrow_watch(c->read, NGX_READ_EVENT, what & CURL_POLL_IN)
         != NGX_OK
-        || ngx_scc_curl_watch(c->write, NGX_WRITE_EVENT,
-                              what & CURL_POLL_OUT)
+        || ngx_scc_borrow_watch(c->write, NGX_WRITE_EVENT,
+                                what & CURL_POLL_OUT)
            != NGX_OK)
     {
         return -1;
@@ -263,65 +261,18 @@ ngx_scc_curl_connection(ngx_scc_curl_t *curl, curl_socket_t fd)
 {
     ngx_connection_t  *c;
 
-    c = ngx_get_connection(fd, curl->log);
+    c = ngx_scc_borrow(fd, ngx_scc_curl_event, curl, curl->log);
 
     if (c == NULL) {
         return NULL;
     }
 
-    c->data = curl;
-    c->log = curl->log;
-    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
-
-    c->read->handler = ngx_scc_curl_event;
-    c->read->log = curl->log;
-    c->write->handler = ngx_scc_curl_event;
-    c->write->log = curl->log;
-
     if (curl_multi_assign(curl->multi, fd, c) != CURLM_OK) {
-        ngx_scc_curl_forget(c);
+        ngx_scc_borrow_return(c, 0);
         return NULL;
     }
 
     return c;
-}
-
-
-static ngx_int_t
-ngx_scc_curl_watch(ngx_event_t *ev, ngx_int_t event, ngx_uint_t on)
-{
-    if ((on != 0) == ev->active) {
-        return NGX_OK;
-    }
-
-    return on ? ngx_add_event(ev, event, NGX_LEVEL_EVENT)
-              : ngx_del_event(ev, event, 0);
-}
-
-
-/* libcurl closes its sockets itself, and not before it has said so here. */
-
-static void
-ngx_scc_curl_forget(ngx_connection_t *c)
-{
-    (void) ngx_scc_curl_watch(c->read, NGX_READ_EVENT, 0);
-    (void) ngx_scc_curl_watch(c->write, NGX_WRITE_EVENT, 0);
-
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
-
-    c->read->closed = 1;
-    c->write->closed = 1;
-
-    /* free looks the number up, then events still queued must not find it */
-
-    ngx_free_connection(c);
-    c->fd = (ngx_socket_t) -1;
 }
 
 

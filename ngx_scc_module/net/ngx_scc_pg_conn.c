@@ -24,8 +24,6 @@ static void ngx_scc_pg_notice(void *data, const char *message);
 static void ngx_scc_pg_poll(ngx_scc_pg_conn_t *conn);
 static ngx_int_t ngx_scc_pg_attach(ngx_scc_pg_conn_t *conn);
 static void ngx_scc_pg_detach(ngx_scc_pg_conn_t *conn);
-static ngx_int_t ngx_scc_pg_watch(ngx_event_t *ev, ngx_int_t event,
-    ngx_uint_t on);
 static void ngx_scc_pg_established(ngx_scc_pg_conn_t *conn);
 static void ngx_scc_pg_send(ngx_scc_pg_conn_t *conn);
 static ngx_int_t ngx_scc_pg_flush(ngx_scc_pg_conn_t *conn);
@@ -99,7 +97,7 @@ ngx_scc_pg_conn_open(ngx_scc_pg_conn_t *conn)
     (void) PQsetNoticeProcessor(conn->pg, ngx_scc_pg_notice, pool);
 
     if (ngx_scc_pg_attach(conn) != NGX_OK
-        || ngx_scc_pg_watch(conn->connection->write, NGX_WRITE_EVENT, 1)
+        || ngx_scc_borrow_watch(conn->connection->write, NGX_WRITE_EVENT, 1)
            != NGX_OK)
     {
         ngx_scc_pg_failed(conn, "no event for a connection");
@@ -258,6 +256,7 @@ static void
 ngx_scc_pg_poll(ngx_scc_pg_conn_t *conn)
 {
     ngx_int_t                  rc;
+    ngx_connection_t          *c;
     PostgresPollingStatusType  status;
 
     ngx_scc_pg_detach(conn);
@@ -273,12 +272,11 @@ ngx_scc_pg_poll(ngx_scc_pg_conn_t *conn)
 
     if (rc == NGX_OK) {
 
-        if (status == PGRES_POLLING_WRITING) {
-            rc = ngx_scc_pg_watch(conn->connection->write, NGX_WRITE_EVENT,
-                                  1);
-        } else {
-            rc = ngx_scc_pg_watch(conn->connection->read, NGX_READ_EVENT, 1);
-        }
+        c = conn->connection;
+
+        rc = (status == PGRES_POLLING_WRITING)
+             ? ngx_scc_borrow_watch(c->write, NGX_WRITE_EVENT, 1)
+             : ngx_scc_borrow_watch(c->read, NGX_READ_EVENT, 1);
     }
 
     if (rc != NGX_OK) {
@@ -295,8 +293,7 @@ ngx_scc_pg_poll(ngx_scc_pg_conn_t *conn)
 static ngx_int_t
 ngx_scc_pg_attach(ngx_scc_pg_conn_t *conn)
 {
-    int                fd;
-    ngx_connection_t  *c;
+    int  fd;
 
     fd = PQsocket(conn->pg);
 
@@ -304,24 +301,10 @@ ngx_scc_pg_attach(ngx_scc_pg_conn_t *conn)
         return NGX_ERROR;
     }
 
-    c = ngx_get_connection(fd, conn->pool->log);
+    conn->connection = ngx_scc_borrow(fd, ngx_scc_pg_handler, conn,
+                                      conn->pool->log);
 
-    if (c == NULL) {
-        return NGX_ERROR;
-    }
-
-    c->data = conn;
-    c->log = conn->pool->log;
-    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
-
-    c->read->handler = ngx_scc_pg_handler;
-    c->read->log = c->log;
-    c->write->handler = ngx_scc_pg_handler;
-    c->write->log = c->log;
-
-    conn->connection = c;
-
-    return NGX_OK;
+    return (conn->connection != NULL) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -341,45 +324,9 @@ ngx_scc_pg_detach(ngx_scc_pg_conn_t *conn)
 
     flags = (PQsocket(conn->pg) == c->fd) ? 0 : NGX_CLOSE_EVENT;
 
-    if (c->read->active) {
-        (void) ngx_del_event(c->read, NGX_READ_EVENT, flags);
-    }
-
-    if (c->write->active) {
-        (void) ngx_del_event(c->write, NGX_WRITE_EVENT, flags);
-    }
-
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
-
-    c->read->closed = 1;
-    c->write->closed = 1;
-
-    /* free looks the number up, then events still queued must not find it */
-
-    ngx_free_connection(c);
-    c->fd = (ngx_socket_t) -1;
+    ngx_scc_borrow_return(c, flags);
 
     conn->connection = NULL;
-}
-
-
-/* Level-triggered: libpq reads once per call and leaves the rest. */
-
-static ngx_int_t
-ngx_scc_pg_watch(ngx_event_t *ev, ngx_int_t event, ngx_uint_t on)
-{
-    if (on == ev->active) {
-        return NGX_OK;
-    }
-
-    return on ? ngx_add_event(ev, event, NGX_LEVEL_EVENT)
-              : ngx_del_event(ev, event, 0);
 }
 
 
@@ -458,8 +405,8 @@ ngx_scc_pg_flush(ngx_scc_pg_conn_t *conn)
         return NGX_ERROR;
     }
 
-    return ngx_scc_pg_watch(conn->connection->write, NGX_WRITE_EVENT,
-                            rc == 1);
+    return ngx_scc_borrow_watch(conn->connection->write, NGX_WRITE_EVENT,
+                                rc == 1);
 }
 
 

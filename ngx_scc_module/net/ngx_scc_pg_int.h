@@ -21,6 +21,7 @@
 
 #include "ngx_scc_pg.h"
 #include "ngx_scc_backoff.h"
+#include "ngx_scc_borrow.h"
 
 
 typedef struct ngx_scc_pg_conn_s  ngx_scc_pg_conn_t;
