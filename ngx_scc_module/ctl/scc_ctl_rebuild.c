@@ -8,13 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "scc_contribution.h"
 #include "scc_ctl_dead.h"
 #include "scc_ctl_merge.h"
 #include "scc_ctl_numbers.h"
 #include "scc_ctl_progress.h"
+#include "scc_ctl_rebuild.h"
 #include "scc_ctl_store.h"
 
 
@@ -37,7 +36,7 @@ typedef struct {
 
 static int scc_ctl_rebuild(const scc_ctl_args_t *args);
 static int scc_ctl_rebuild_journal(scc_ctl_rebuild_t *rb,
-    const scc_ctl_args_t *args);
+    const scc_ctl_rebuild_conf_t *conf);
 static int scc_ctl_rebuild_store(scc_ctl_rebuild_t *rb,
     const char *conninfo);
 static int scc_ctl_rebuild_owner(const scc_ctl_rebuild_t *rb,
@@ -53,11 +52,7 @@ static int scc_ctl_rebuild_refused(void *ctx, const scc_ctl_batch_t *b,
 static int scc_ctl_rebuild_mismatch(void *ctx, const scc_ctl_batch_t *b,
     const scc_ctl_event_t *ev);
 static int scc_ctl_rebuild_report(scc_ctl_rebuild_t *rb,
-    const char *conninfo);
-static int scc_ctl_rebuild_digest(PGconn *pg, const char *name,
-    const char *const *queries);
-static int scc_ctl_rebuild_copy(PGconn *pg, EVP_MD_CTX *md,
-    const char *query);
+    const char *conninfo, scc_ctl_rebuilt_t *result);
 
 
 enum {
@@ -93,84 +88,78 @@ const scc_ctl_cmd_t  scc_ctl_rebuild_cmd = {
 };
 
 
-/* What is compared: all but when and how often a row was written. */
-
-static const char *const  scc_ctl_rebuild_ledger[] = {
-    "SELECT event_id, hlc, received_at, segment_id, schema_ver, kind, target,"
-    " contributor_id, contributor_name, idem_key, body_sha256, body"
-    " FROM scc.contribution ORDER BY hlc, event_id",
-    NULL
-};
-
-static const char *const  scc_ctl_rebuild_places[] = {
-    "SELECT id, name, category, address, source, extra, building_id,"
-    " synthetic, is_closed, registered, level, lon_e7, lat_e7, hlc, event_id"
-    " FROM scc.place ORDER BY id",
-    "SELECT place_id, floors, is_first_floor, is_stair_only_option,"
-    " stair_info, stair_height_level, has_slope, entrance_door_types,"
-    " image_urls, recovered_from, confidence, recoverer, original_time,"
-    " contributor_id, as_of, hlc, event_id"
-    " FROM scc.place_accessibility ORDER BY place_id",
-    "SELECT id, name, address, lon_e7, lat_e7, contributor_id, hlc, event_id"
-    " FROM scc.building ORDER BY id",
-    "SELECT building_id, entrance_stair_info, entrance_stair_height_level,"
-    " entrance_door_types, has_slope, has_elevator, elevator_stair_info,"
-    " elevator_stair_height_level, image_urls, recovered_from, confidence,"
-    " recoverer, original_time, contributor_id, as_of, hlc, event_id"
-    " FROM scc.building_accessibility ORDER BY building_id",
-    "SELECT event_id, place_id, building_id, comment, contributor_id, hlc"
-    " FROM scc.comment ORDER BY event_id",
-    "SELECT event_id, place_id, reason, detail, contributor_id, hlc"
-    " FROM scc.report ORDER BY event_id",
-    "SELECT number, id FROM scc.number WHERE kind = 'place' ORDER BY number",
-    NULL
-};
-
-static const char *const  scc_ctl_rebuild_roster[] = {
-    "SELECT c.id, c.display_name, c.hlc, n.number, c.erased_hlc"
-    " FROM scc.contributor c"
-    " LEFT JOIN scc.number n ON n.kind = 'contributor' AND n.id = c.id"
-    " ORDER BY c.id",
-    NULL
-};
-
-
 static int
 scc_ctl_rebuild(const scc_ctl_args_t *args)
 {
-    int                rc;
-    const char        *conninfo;
-    scc_ctl_rebuild_t  rb;
+    int                      i, rc;
+    char                   **dirs;
+    scc_ctl_rebuilt_t        result;
+    scc_ctl_rebuild_conf_t   conf;
 
-    memset(&rb, 0, sizeof(scc_ctl_rebuild_t));
+    memset(&conf, 0, sizeof(scc_ctl_rebuild_conf_t));
 
     if (args->opt[SCC_CTL_REBUILD_JOURNAL] == NULL) {
         return scc_ctl_usage("rebuild", "name the journals: --journal DIR "
                              "[DIR...]");
     }
 
-    conninfo = NULL;
-
     if (args->opt[SCC_CTL_REBUILD_DRY_RUN] == NULL) {
-        conninfo = scc_ctl_pg_conninfo("rebuild",
-                                       args->opt[SCC_CTL_REBUILD_PG]);
-        if (conninfo == NULL) {
+        conf.conninfo = scc_ctl_pg_conninfo("rebuild",
+                                            args->opt[SCC_CTL_REBUILD_PG]);
+        if (conf.conninfo == NULL) {
             return SCC_CTL_USAGE;
         }
     }
 
+    dirs = calloc((size_t) args->argc + 1, sizeof(char *));
+
+    if (dirs == NULL
+        || (dirs[0] = strdup(args->opt[SCC_CTL_REBUILD_JOURNAL])) == NULL)
+    {
+        scc_ctl_error("out of memory");
+        free(dirs);
+        return SCC_CTL_FAILED;
+    }
+
+    for (i = 0; i < args->argc; i++) {
+        dirs[i + 1] = args->argv[i];
+    }
+
+    conf.dirs = dirs;
+    conf.n_dirs = args->argc + 1;
+    conf.salvage = args->opt[SCC_CTL_REBUILD_SALVAGE] != NULL;
+
+    rc = scc_ctl_rebuild_run(&conf, &result);
+
+    free(dirs[0]);
+    free(dirs);
+
+    return rc == 0 ? SCC_CTL_OK : SCC_CTL_FAILED;
+}
+
+
+int
+scc_ctl_rebuild_run(const scc_ctl_rebuild_conf_t *conf,
+    scc_ctl_rebuilt_t *result)
+{
+    int                rc;
+    scc_ctl_rebuild_t  rb;
+
+    memset(&rb, 0, sizeof(scc_ctl_rebuild_t));
+    memset(result, 0, sizeof(scc_ctl_rebuilt_t));
+
     scc_ctl_progress_init(&rb.progress, false);
 
-    rc = scc_ctl_rebuild_journal(&rb, args);
+    rc = scc_ctl_rebuild_journal(&rb, conf);
 
-    if (rc == 0 && conninfo != NULL) {
-        rc = scc_ctl_rebuild_store(&rb, conninfo);
+    if (rc == 0 && conf->conninfo != NULL) {
+        rc = scc_ctl_rebuild_store(&rb, conf->conninfo);
     }
 
     /* the whole journal is checked before anything is written */
 
     if (rc == 0 && scc_ctl_journal_verify(&rb.journal) != SCC_CTL_OK
-        && args->opt[SCC_CTL_REBUILD_SALVAGE] == NULL)
+        && !conf->salvage)
     {
         scc_ctl_error("the journals have faults, see above; add journals "
                       "that have a copy, or take what is whole with "
@@ -193,47 +182,25 @@ scc_ctl_rebuild(const scc_ctl_args_t *args)
     scc_ctl_progress_clear(&rb.progress);
 
     if (rc == 0) {
-        rc = scc_ctl_rebuild_report(&rb, conninfo);
+        rc = scc_ctl_rebuild_report(&rb, conf->conninfo, result);
     }
 
     scc_ctl_apply_free(rb.apply);
     scc_ctl_journal_free(&rb.journal);
 
-    return rc == 0 ? SCC_CTL_OK : SCC_CTL_FAILED;
+    return rc;
 }
 
 
 static int
-scc_ctl_rebuild_journal(scc_ctl_rebuild_t *rb, const scc_ctl_args_t *args)
+scc_ctl_rebuild_journal(scc_ctl_rebuild_t *rb,
+    const scc_ctl_rebuild_conf_t *conf)
 {
-    int      i, rc;
-    char   **dirs;
-    size_t   k;
+    size_t  k;
 
-    dirs = calloc((size_t) args->argc + 1, sizeof(char *));
-    if (dirs == NULL) {
-        scc_ctl_error("out of memory");
-        return -1;
-    }
-
-    dirs[0] = strdup(args->opt[SCC_CTL_REBUILD_JOURNAL]);
-
-    for (i = 0; i < args->argc; i++) {
-        dirs[i + 1] = args->argv[i];
-    }
-
-    if (dirs[0] == NULL) {
-        scc_ctl_error("out of memory");
-        rc = -1;
-
-    } else {
-        rc = scc_ctl_journal_list(&rb->journal, args->argc + 1, dirs);
-    }
-
-    free(dirs[0]);
-    free(dirs);
-
-    if (rc != 0 || scc_ctl_journal_look(&rb->journal) != 0) {
+    if (scc_ctl_journal_list(&rb->journal, conf->n_dirs, conf->dirs) != 0
+        || scc_ctl_journal_look(&rb->journal) != 0)
+    {
         return -1;
     }
 
@@ -511,10 +478,10 @@ scc_ctl_rebuild_mismatch(void *ctx, const scc_ctl_batch_t *b,
 
 
 static int
-scc_ctl_rebuild_report(scc_ctl_rebuild_t *rb, const char *conninfo)
+scc_ctl_rebuild_report(scc_ctl_rebuild_t *rb, const char *conninfo,
+    scc_ctl_rebuilt_t *result)
 {
     int        rc;
-    double     seconds;
     PGconn    *pg;
     uint8_t    store[16];
     int64_t    ledger, dead;
@@ -534,7 +501,10 @@ scc_ctl_rebuild_report(scc_ctl_rebuild_t *rb, const char *conninfo)
            (unsigned long long) rb->records, (unsigned long long) rb->copies,
            (unsigned long long) rb->unreadable);
 
-    seconds = (double) (scc_ctl_now() - rb->progress.start) / 1e9;
+    result->records = rb->records;
+    result->copies = rb->copies;
+    result->unreadable = rb->unreadable;
+    result->seconds = (double) (scc_ctl_now() - rb->progress.start) / 1e9;
 
     if (conninfo == NULL) {
         printf("dry run: nothing was written to a store\n");
@@ -548,111 +518,30 @@ scc_ctl_rebuild_report(scc_ctl_rebuild_t *rb, const char *conninfo)
 
     rc = -1;
 
-    if (scc_ctl_pg_do(pg, "settings", "SET timezone = 'UTC';"
-                      " SET datestyle = 'ISO, YMD';"
-                      " SET enable_seqscan = on")
+    if (scc_ctl_pg_number(pg, "counting the ledger", "SELECT count(*)"
+                          " FROM scc.contribution", &ledger)
         == 0
-        && scc_ctl_pg_number(pg, "counting the ledger", "SELECT count(*)"
-                             " FROM scc.contribution", &ledger)
-           == 0
         && scc_ctl_pg_number(pg, "counting dead letters", "SELECT count(*)"
                              " FROM scc.dead_letter", &dead)
-           == 0)
+           == 0
+        && scc_ctl_digest(pg, &result->digest) == 0)
     {
         printf("events %lld, duplicates %lld, dead letters %lld\n",
                (long long) ledger,
                (long long) rb->records - (long long) (ledger + dead),
                (long long) dead);
 
-        if (scc_ctl_rebuild_digest(pg, "ledger", scc_ctl_rebuild_ledger) == 0
-            && scc_ctl_rebuild_digest(pg, "places", scc_ctl_rebuild_places)
-               == 0
-            && scc_ctl_rebuild_digest(pg, "roster", scc_ctl_rebuild_roster)
-               == 0)
-        {
-            printf("%.2f s, %.0f records/s\n", seconds,
-                   (double) rb->records / seconds);
-            rc = 0;
-        }
+        scc_ctl_digest_print(&result->digest);
+
+        printf("%.2f s, %.0f records/s\n", result->seconds,
+               (double) rb->records / result->seconds);
+
+        result->events = (uint64_t) ledger;
+        result->dead = (uint64_t) dead;
+        rc = 0;
     }
 
     PQfinish(pg);
 
     return rc;
-}
-
-
-static int
-scc_ctl_rebuild_digest(PGconn *pg, const char *name,
-    const char *const *queries)
-{
-    int          i, rc;
-    unsigned     n;
-    uint8_t      digest[32];
-    EVP_MD_CTX  *md;
-
-    md = EVP_MD_CTX_new();
-    rc = (md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1) ? 0
-                                                                        : -1;
-
-    for (i = 0; rc == 0 && queries[i] != NULL; i++) {
-        rc = scc_ctl_rebuild_copy(pg, md, queries[i]);
-    }
-
-    if (rc == 0 && EVP_DigestFinal_ex(md, digest, &n) == 1) {
-        printf("%s sha256 ", name);
-
-        for (i = 0; i < 32; i++) {
-            printf("%02x", digest[i]);
-        }
-
-        putchar('\n');
-    }
-
-    EVP_MD_CTX_free(md);
-
-    return rc;
-}
-
-
-static int
-scc_ctl_rebuild_copy(PGconn *pg, EVP_MD_CTX *md, const char *query)
-{
-    int        n;
-    char      *text;
-    PGresult  *res;
-
-    if (asprintf(&text, "COPY (%s) TO STDOUT", query) == -1) {
-        scc_ctl_error("out of memory");
-        return -1;
-    }
-
-    res = PQexec(pg, text);
-    free(text);
-
-    if (PQresultStatus(res) != PGRES_COPY_OUT) {
-        scc_ctl_error("reading the store: %s", scc_ctl_pg_message(pg, res));
-        PQclear(res);
-        return -1;
-    }
-
-    PQclear(res);
-
-    while ((n = PQgetCopyData(pg, &text, 0)) > 0) {
-        (void) EVP_DigestUpdate(md, text, (size_t) n);
-        PQfreemem(text);
-    }
-
-    res = PQgetResult(pg);
-
-    if (n != -1 || PQresultStatus(res) != PGRES_COMMAND_OK) {
-        scc_ctl_error("reading the store: %s", scc_ctl_pg_message(pg, res));
-        PQclear(res);
-        return -1;
-    }
-
-    PQclear(res);
-    PQclear(PQgetResult(pg));
-
-    return 0;
 }
