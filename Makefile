@@ -66,7 +66,7 @@ TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 
 .PHONY: all module core ctl deps deps-test run up down test test-unit \
 	test-asan test-fuzz test-programs test-servers test-integration \
-	test-faults test-rebuild test-clients faults \
+	test-faults test-rebuild test-clients faults faults-lost \
 	asan-nginx lint fuzz bench bench-write bench-tiles \
 	install clean help FORCE
 .DELETE_ON_ERROR:
@@ -304,6 +304,10 @@ test-clients:	## tiles in MapLibre GL and @mapbox/vector-tile, from npm
 faults: deps-test	## all faults under load: killed, cut, full, poisoned
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) -m pytest faults
+
+faults-lost: deps-test	## stores lost, and no memory
+	@+$(MAKE) --no-print-directory all
+	cd tests && $(TEST_ENV) $(PYTHON) -m pytest -m lost faults
 
 # unit($1 = folder in BUILD, $2 = flags)
 define unit

@@ -15,6 +15,9 @@ from rig import seeded                                        # noqa: E402
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "quick: the half that make test runs, too")
+    config.addinivalue_line(
+        "markers", "lost: stores, memory and what a person does then; "
+        "make faults-lost runs these")
 
 
 def pytest_collection_modifyitems(config, items):
