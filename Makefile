@@ -46,7 +46,7 @@ UNITS :=	$(UNIT_SRCS:tests/unit/%.c=%)
 FUZZERS :=	$(FUZZ_SRCS:tests/fuzz/%.c=%)
 
 CORE_LIBS :=	-lyajl -lcrypto -lz -lm
-CTL_LIBS :=	-l:libhiredis.a -lpq -lcrypto
+CTL_LIBS :=	-l:libhiredis.a -lpq -lcrypto -lutf8proc
 
 ifeq ($(NGINX_SRC),)
 MODULE :=	$(B)/nginx-debian/ngx_scc_module.so

@@ -17,7 +17,7 @@ export LC_ALL
 build_packages="
     gcc libc6-dev make
     nginx-dev libhiredis-dev libpq-dev libyajl-dev libcurl4-openssl-dev
-    libpcre2-dev libssl-dev zlib1g-dev"
+    libpcre2-dev libssl-dev libutf8proc-dev zlib1g-dev"
 
 run_packages="
     $build_packages

@@ -174,6 +174,55 @@ scc_csv_end(scc_csv_t *csv, scc_err_t *err)
 }
 
 
+void
+scc_csv_cell(scc_buf_t *b, scc_str_t s)
+{
+    bool         quote, utf8;
+    size_t       i;
+    uint8_t      c;
+    static char  hex[] = "0123456789abcdef";
+
+    quote = false;
+    utf8 = scc_utf8_valid(s);
+
+    for (i = 0; i < s.len; i++) {
+        c = s.data[i];
+        quote |= c == ',' || c == '"' || c == '\n' || c == '\r';
+    }
+
+    if (quote) {
+        scc_buf_byte(b, '"');
+    }
+
+    if (s.len > 0
+        && (s.data[0] == '=' || s.data[0] == '+' || s.data[0] == '-'
+            || s.data[0] == '@' || s.data[0] == '\t' || s.data[0] == '\r'))
+    {
+        scc_buf_byte(b, '\'');
+    }
+
+    for (i = 0; i < s.len; i++) {
+        c = s.data[i];
+
+        if (c == '"') {
+            scc_buf_text(b, "\"\"");
+
+        } else if (c == '\0' || (c >= 0x80 && !utf8)) {
+            scc_buf_text(b, "\\x");
+            scc_buf_byte(b, (uint8_t) hex[c >> 4]);
+            scc_buf_byte(b, (uint8_t) hex[c & 15]);
+
+        } else {
+            scc_buf_byte(b, c);
+        }
+    }
+
+    if (quote) {
+        scc_buf_byte(b, '"');
+    }
+}
+
+
 static scc_rc_t
 scc_csv_parse(scc_csv_t *csv, const uint8_t *p, const uint8_t *last)
 {

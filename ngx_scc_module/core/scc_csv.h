@@ -49,5 +49,12 @@ scc_rc_t scc_csv_feed(scc_csv_t *csv, const void *data, size_t len,
     scc_err_t *err);
 scc_rc_t scc_csv_end(scc_csv_t *csv, scc_err_t *err);
 
+/*
+ * A cell to be written, quoted where it has to be.  What a spreadsheet would
+ * take for a formula begins with an apostrophe; bytes that are no UTF-8 are
+ * written as \xHH.
+ */
+void scc_csv_cell(scc_buf_t *b, scc_str_t s);
+
 
 #endif /* _SCC_CSV_H_INCLUDED_ */

@@ -9,12 +9,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "scc_csv.h"
 #include "scc_ctl_rejects.h"
 
 
 static char *scc_ctl_rejects_name(const char *input);
 static int scc_ctl_rejects_open(scc_ctl_rejects_t *rj);
-static void scc_ctl_rejects_cell(scc_buf_t *b, scc_str_t s);
 static scc_str_t scc_ctl_rejects_text(const char *text);
 
 
@@ -89,15 +89,15 @@ scc_ctl_rejects_add(scc_ctl_rejects_t *rj, const char *input, uint64_t line,
 
     scc_buf_uint(b, line);
     scc_buf_byte(b, ',');
-    scc_ctl_rejects_cell(b, id);
+    scc_csv_cell(b, id);
     scc_buf_byte(b, ',');
-    scc_ctl_rejects_cell(b, field);
+    scc_csv_cell(b, field);
     scc_buf_byte(b, ',');
-    scc_ctl_rejects_cell(b, reason);
+    scc_csv_cell(b, reason);
     scc_buf_byte(b, ',');
-    scc_ctl_rejects_cell(b, scc_ctl_rejects_text(text));
+    scc_csv_cell(b, scc_ctl_rejects_text(text));
     scc_buf_byte(b, ',');
-    scc_ctl_rejects_cell(b, scc_ctl_rejects_text(input));
+    scc_csv_cell(b, scc_ctl_rejects_text(input));
     scc_buf_byte(b, '\n');
 
     if (b->error) {
@@ -217,55 +217,6 @@ scc_ctl_rejects_open(scc_ctl_rejects_t *rj)
     fputs("line,id,field,reason,text,file\n", rj->file);
 
     return 0;
-}
-
-
-static void
-scc_ctl_rejects_cell(scc_buf_t *b, scc_str_t s)
-{
-    bool         quote, utf8;
-    size_t       i;
-    uint8_t      c;
-    static char  hex[] = "0123456789abcdef";
-
-    quote = false;
-    utf8 = scc_utf8_valid(s);
-
-    for (i = 0; i < s.len; i++) {
-        c = s.data[i];
-        quote |= c == ',' || c == '"' || c == '\n' || c == '\r';
-    }
-
-    if (quote) {
-        scc_buf_byte(b, '"');
-    }
-
-    if (s.len > 0
-        && (s.data[0] == '=' || s.data[0] == '+' || s.data[0] == '-'
-            || s.data[0] == '@' || s.data[0] == '\t' || s.data[0] == '\r'))
-    {
-        scc_buf_byte(b, '\'');
-    }
-
-    for (i = 0; i < s.len; i++) {
-        c = s.data[i];
-
-        if (c == '"') {
-            scc_buf_text(b, "\"\"");
-
-        } else if (c == '\0' || (c >= 0x80 && !utf8)) {
-            scc_buf_text(b, "\\x");
-            scc_buf_byte(b, (uint8_t) hex[c >> 4]);
-            scc_buf_byte(b, (uint8_t) hex[c & 15]);
-
-        } else {
-            scc_buf_byte(b, c);
-        }
-    }
-
-    if (quote) {
-        scc_buf_byte(b, '"');
-    }
 }
 
 
