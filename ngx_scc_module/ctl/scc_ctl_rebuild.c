@@ -4,12 +4,15 @@
  */
 
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "scc_contribution.h"
 #include "scc_ctl_dead.h"
+#include "scc_ctl_mark.h"
 #include "scc_ctl_merge.h"
 #include "scc_ctl_numbers.h"
 #include "scc_ctl_progress.h"
@@ -37,6 +40,8 @@ typedef struct {
 static int scc_ctl_rebuild(const scc_ctl_args_t *args);
 static int scc_ctl_rebuild_journal(scc_ctl_rebuild_t *rb,
     const scc_ctl_rebuild_conf_t *conf);
+static int scc_ctl_rebuild_pruned(const scc_ctl_rebuild_t *rb,
+    const char *dir);
 static int scc_ctl_rebuild_store(scc_ctl_rebuild_t *rb,
     const char *conninfo);
 static int scc_ctl_rebuild_owner(const scc_ctl_rebuild_t *rb,
@@ -209,11 +214,87 @@ scc_ctl_rebuild_journal(scc_ctl_rebuild_t *rb,
         return -1;
     }
 
+    for (k = 0; k < rb->journal.n_journals && !conf->salvage; k++) {
+        if (scc_ctl_rebuild_pruned(rb, rb->journal.journals[k]) != 0) {
+            return -1;
+        }
+    }
+
     for (k = 0; k < rb->journal.n; k++) {
         rb->bytes += rb->journal.segments[k].pos;
     }
 
     return 0;
+}
+
+
+/* What was deleted here has to come from its copy. */
+
+static int
+scc_ctl_rebuild_pruned(const scc_ctl_rebuild_t *rb, const char *dir)
+{
+    DIR             *d;
+    char             path[4096];
+    size_t           i, len;
+    uint64_t         missing;
+    const char      *dot, *name;
+    struct dirent   *entry;
+    scc_ctl_mark_t   mark, last;
+
+    d = opendir(dir);
+
+    if (d == NULL) {
+        scc_ctl_error("cannot read directory \"%s\": %s", dir,
+                      strerror(errno));
+        return -1;
+    }
+
+    missing = 0;
+    memset(&last, 0, sizeof(scc_ctl_mark_t));
+
+    while ((entry = readdir(d)) != NULL) {
+        name = entry->d_name;
+        dot = strchr(name, '.');
+
+        if (dot == NULL || strcmp(dot, SCC_CTL_MARK_PRUNED) != 0) {
+            continue;
+        }
+
+        len = (size_t) (dot - name) + 1;
+
+        for (i = 0; i < rb->journal.n; i++) {
+            if (strncmp(rb->journal.segments[i].name, name, len) == 0) {
+                break;
+            }
+        }
+
+        if (i < rb->journal.n) {
+            continue;
+        }
+
+        snprintf(path, sizeof(path), "%.2048s/%.255s", dir, name);
+        missing++;
+
+        if (scc_ctl_mark_read(path, SCC_CTL_MARK_PRUNED, &mark) == 0) {
+            last = mark;
+        }
+    }
+
+    (void) closedir(d);
+
+    if (missing == 0) {
+        return 0;
+    }
+
+    dot = strrchr(last.object, '/');
+    len = (dot != NULL) ? (size_t) (dot - last.object) : 0;
+
+    scc_ctl_error("%llu segments of \"%s\" were deleted by prune; name "
+                  "their copies too: --journal %s %s%s%.*s",
+                  (unsigned long long) missing, dir, dir, last.to,
+                  last.to[0] != '\0' ? "/" : "", (int) len, last.object);
+
+    return -1;
 }
 
 

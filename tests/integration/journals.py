@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import struct
+import time
 import uuid
 
 BLOCK = 4096
@@ -128,3 +129,16 @@ class Segment:
         with open(path, "wb") as f:
             f.write(self.data)
         return path
+
+
+def write_anchor(folder, store, **members):
+    """What nginx's guard keeps beside the segments."""
+    now = int(time.time() * 1000)
+    a = {"anchor": 1, "store": str(store), "epoch": 1, "life": 0,
+         "system": "1", "timeline": 1, "lsn": "0/1", "events": 1,
+         "removals": 0, "places": 1, "contributors": 1, "hlc": "1",
+         "state": "healthy", "reason": "none", "sinceMs": now,
+         "writtenMs": now, **members}
+    text = json.dumps(a, separators=(",", ":"))[:-1].encode()
+    with open(os.path.join(folder, "anchor"), "wb") as f:
+        f.write(text + b',"crc":"%08x"}\n' % crc32c(text))
