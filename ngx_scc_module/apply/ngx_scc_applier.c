@@ -13,14 +13,20 @@
 
 
 /*
- * One thing at a time: read entries, settle them, acknowledge them, read
- * again.  Whatever goes wrong with the queue, an entry stays pending for
- * this consumer, or for the one that claims it; and all of it is in some
- * host's journal.
+ * Read entries, settle them, acknowledge them, read again; while there is
+ * more than a batch, the next one is read while the store works.  Whatever
+ * goes wrong with the queue, an entry stays pending for this consumer, or
+ * for the one that claims it; and all of it is in some host's journal.
+ *
+ * A batch costs the store less per entry the larger it is.  So after one
+ * that was not full the applier rests, in proportion to the time it took:
+ * in a storm batches grow, and readers have the processors meanwhile.
  */
 
 #define NGX_SCC_APPLIER_POLL       20       /* ms, of an empty queue */
 #define NGX_SCC_APPLIER_POLL_MAX   250
+#define NGX_SCC_APPLIER_REST       10       /* times what the batch took */
+#define NGX_SCC_APPLIER_REST_MAX   250      /* ms */
 #define NGX_SCC_APPLIER_PAUSE      1000     /* ms, after an error of Redis */
 #define NGX_SCC_APPLIER_TIMEOUT    5000     /* ms, of a command */
 #define NGX_SCC_APPLIER_CLAIM      15000    /* ms between claims */
@@ -49,17 +55,24 @@ struct ngx_scc_applier_s {
     ngx_uint_t              incarnation;    /* of the queue's server */
     ngx_msec_t              poll;
     ngx_msec_t              claimed;        /* when it was last tried */
+    ngx_msec_t              began;          /* to settle the batch */
     ngx_scc_apply_stat_t    said;           /* in the log */
 
     unsigned                grouped:1;      /* the group is there */
     unsigned                owed:1;         /* entries may be pending here */
     unsigned                claim:1;        /* claiming goes on at "cursor" */
     unsigned                told:1;         /* of trouble, in the log */
+    unsigned                asking:1;       /* an answer is to come, other
+                                               than to XACK and XDEL */
+    unsigned                settling:1;
+    unsigned                ahead:1;        /* the next batch is here */
+    unsigned                full:1;         /* the last one read was */
     ngx_scc_entry_id_t      cursor;
 
-    /* the batch */
+    /* the batch, and the next one */
     ngx_scc_settle_t        settle;
-    ngx_scc_entries_t       entries;
+    ngx_scc_entries_t       entries[2];
+    ngx_uint_t              current;
     ngx_uint_t              answers;        /* to XACK and XDEL, to come */
 };
 
@@ -67,6 +80,9 @@ struct ngx_scc_applier_s {
 static void ngx_scc_applier_timer(ngx_event_t *ev);
 static void ngx_scc_applier_soon(ngx_scc_applier_t *a, ngx_msec_t delay);
 static void ngx_scc_applier_step(ngx_scc_applier_t *a);
+static void ngx_scc_applier_go_on(ngx_scc_applier_t *a);
+static ngx_msec_t ngx_scc_applier_rest(ngx_scc_applier_t *a);
+static ngx_uint_t ngx_scc_applier_claim_due(ngx_scc_applier_t *a);
 static void ngx_scc_applier_send(ngx_scc_applier_t *a, ngx_uint_t argc,
     ngx_str_t *argv, ngx_scc_redis_handler_pt handler);
 static void ngx_scc_applier_make_group(ngx_scc_applier_t *a);
@@ -84,6 +100,8 @@ static ngx_int_t ngx_scc_applier_trouble(ngx_scc_applier_t *a,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static void ngx_scc_applier_batch(ngx_scc_applier_t *a);
 static void ngx_scc_applier_settled(void *data);
+static void ngx_scc_applier_acknowledge(ngx_scc_applier_t *a,
+    ngx_scc_entries_t *e);
 static void ngx_scc_applier_acked(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply);
 static void ngx_scc_applier_summary(ngx_event_t *ev);
@@ -159,7 +177,8 @@ ngx_scc_applier_create(ngx_cycle_t *cycle, ngx_scc_applier_conf_t *conf)
                                   tp->sec) - p;
 
     ngx_scc_settle_init(&a->settle, &a->apply, ngx_scc_applier_settled, a);
-    ngx_scc_entries_init(&a->entries, cycle->log);
+    ngx_scc_entries_init(&a->entries[0], cycle->log);
+    ngx_scc_entries_init(&a->entries[1], cycle->log);
 
     a->poll = NGX_SCC_APPLIER_POLL;
     a->claim = 1;
@@ -192,7 +211,8 @@ ngx_scc_applier_destroy(ngx_scc_applier_t *a)
     if (a->queue != NULL) {
         ngx_scc_redis_pool_destroy(a->queue);
         ngx_scc_settle_destroy(&a->settle);
-        ngx_scc_entries_free(&a->entries);
+        ngx_scc_entries_free(&a->entries[0]);
+        ngx_scc_entries_free(&a->entries[1]);
 
         if (a->timer.timer_set) {
             ngx_del_timer(&a->timer);
@@ -226,7 +246,9 @@ ngx_scc_applier_step(ngx_scc_applier_t *a)
 {
     ngx_uint_t  incarnation;
 
-    if (ngx_exiting || ngx_terminate || ngx_quit) {
+    if (a->asking || a->settling
+        || ngx_exiting || ngx_terminate || ngx_quit)
+    {
         return;
     }
 
@@ -254,14 +276,63 @@ ngx_scc_applier_step(ngx_scc_applier_t *a)
         return;
     }
 
-    if (a->claim
-        || ngx_current_msec - a->claimed >= NGX_SCC_APPLIER_CLAIM)
-    {
+    if (ngx_scc_applier_claim_due(a)) {
         ngx_scc_applier_claim(a);
         return;
     }
 
     ngx_scc_applier_read(a);
+}
+
+
+/* When nothing is under way any more: the next step, after a rest. */
+
+static void
+ngx_scc_applier_go_on(ngx_scc_applier_t *a)
+{
+    ngx_msec_t  rest;
+
+    if (a->asking || a->settling || a->answers != 0 || a->timer.timer_set) {
+        return;
+    }
+
+    if (a->owed) {
+        ngx_scc_applier_soon(a, NGX_SCC_APPLIER_POLL_MAX);
+        return;
+    }
+
+    rest = ngx_scc_applier_rest(a);
+
+    if (rest != 0) {
+        ngx_scc_applier_soon(a, rest);
+        return;
+    }
+
+    ngx_scc_applier_step(a);
+}
+
+
+static ngx_msec_t
+ngx_scc_applier_rest(ngx_scc_applier_t *a)
+{
+    ngx_msec_t  took;
+
+    if (a->full || ngx_scc_pending_hurried(a->apply.pending)) {
+        return 0;
+    }
+
+    took = ngx_current_msec - a->began;
+
+    return (took < NGX_SCC_APPLIER_REST_MAX / NGX_SCC_APPLIER_REST)
+           ? NGX_SCC_APPLIER_REST * took : NGX_SCC_APPLIER_REST_MAX;
+}
+
+
+static ngx_uint_t
+ngx_scc_applier_claim_due(ngx_scc_applier_t *a)
+{
+    return a->claim
+           || ngx_current_msec - a->claimed >= NGX_SCC_APPLIER_CLAIM;
 }
 
 
@@ -274,7 +345,10 @@ ngx_scc_applier_send(ngx_scc_applier_t *a, ngx_uint_t argc, ngx_str_t *argv,
         == NULL)
     {
         ngx_scc_applier_soon(a, NGX_SCC_APPLIER_POLL_MAX);
+        return;
     }
+
+    a->asking = 1;
 }
 
 
@@ -303,6 +377,8 @@ ngx_scc_applier_group_made(void *data, ngx_scc_redis_status_t status,
     ngx_scc_applier_t *a = data;
 
     ngx_str_t           text;
+
+    a->asking = 0;
 
     if (status == NGX_SCC_REDIS_OK
         && ngx_scc_reply_type(reply) == NGX_SCC_REPLY_ERROR)
@@ -337,7 +413,8 @@ ngx_scc_applier_read(ngx_scc_applier_t *a)
     argv[3] = a->consumer;
     ngx_str_set(&argv[4], "COUNT");
     argv[5].data = count;
-    argv[5].len = ngx_sprintf(count, "%ui", a->entries.count) - count;
+    argv[5].len = ngx_sprintf(count, "%ui",
+                              a->entries[a->current ^ 1].count) - count;
     ngx_str_set(&argv[6], "STREAMS");
     argv[7] = ngx_scc_applier_stream;
 
@@ -360,26 +437,44 @@ ngx_scc_applier_entries(void *data, ngx_scc_redis_status_t status,
 {
     ngx_scc_applier_t *a = data;
 
+    ngx_uint_t              asked;
+    ngx_scc_entries_t      *e;
     ngx_scc_redis_reply_t  *stream;
+
+    a->asking = 0;
 
     if (ngx_scc_applier_trouble(a, status, reply) != NGX_OK) {
         return;
     }
 
+    e = &a->entries[a->current ^ 1];
+    asked = e->count;
+
     stream = ngx_scc_reply_element(reply, 0);
 
-    if (stream != NULL
-        && ngx_scc_entries_take(&a->entries, ngx_scc_reply_element(stream, 1))
-           != NGX_OK)
+    if (ngx_scc_entries_take(e, stream != NULL
+                                ? ngx_scc_reply_element(stream, 1) : NULL)
+        != NGX_OK)
     {
         a->owed = 1;
         ngx_scc_applier_soon(a, NGX_SCC_APPLIER_PAUSE);
         return;
     }
 
-    if (stream != NULL && a->entries.n_ids != 0) {
+    a->full = (e->n_ids >= asked);
+
+    if (e->n_ids != 0) {
         a->poll = NGX_SCC_APPLIER_POLL;
-        ngx_scc_applier_batch(a);
+        a->ahead = 1;
+
+        if (!a->settling) {
+            ngx_scc_applier_batch(a);
+        }
+
+        return;
+    }
+
+    if (a->settling) {
         return;
     }
 
@@ -387,6 +482,10 @@ ngx_scc_applier_entries(void *data, ngx_scc_redis_status_t status,
         a->owed = 0;
         ngx_scc_applier_step(a);
         return;
+    }
+
+    if (ngx_scc_pending_hurried(a->apply.pending)) {
+        a->poll = NGX_SCC_APPLIER_POLL;
     }
 
     ngx_scc_applier_soon(a, a->poll);
@@ -419,7 +518,8 @@ ngx_scc_applier_claim(ngx_scc_applier_t *a)
     argv[5].data = a->cursor.data;
     ngx_str_set(&argv[6], "COUNT");
     argv[7].data = count;
-    argv[7].len = ngx_sprintf(count, "%ui", a->entries.count) - count;
+    argv[7].len = ngx_sprintf(count, "%ui",
+                              a->entries[a->current ^ 1].count) - count;
 
     ngx_scc_applier_send(a, 8, argv, ngx_scc_applier_claimed);
 }
@@ -440,6 +540,8 @@ ngx_scc_applier_claimed(void *data, ngx_scc_redis_status_t status,
     ngx_str_t                argv[4], text;
     ngx_uint_t               gone;
     ngx_scc_redis_reply_t   *part;
+
+    a->asking = 0;
 
     if (ngx_scc_applier_trouble(a, status, reply) != NGX_OK) {
         return;
@@ -474,13 +576,15 @@ ngx_scc_applier_claimed(void *data, ngx_scc_redis_status_t status,
 
     part = ngx_scc_reply_element(reply, 1);
 
-    if (part != NULL && ngx_scc_entries_take(&a->entries, part) != NGX_OK) {
+    if (ngx_scc_entries_take(&a->entries[a->current ^ 1], part) != NGX_OK) {
         a->owed = 1;
         ngx_scc_applier_soon(a, NGX_SCC_APPLIER_PAUSE);
         return;
     }
 
-    if (part != NULL && a->entries.n_ids != 0) {
+    if (a->entries[a->current ^ 1].n_ids != 0) {
+        a->ahead = 1;
+        a->full = 0;
         ngx_scc_applier_batch(a);
         return;
     }
@@ -506,6 +610,8 @@ ngx_scc_applier_consumers(void *data, ngx_scc_redis_status_t status,
     ngx_str_t               argv[5], name, key;
     ngx_uint_t              i, k;
     ngx_scc_redis_reply_t  *consumer, *value;
+
+    a->asking = 0;
 
     if (ngx_scc_applier_trouble(a, status, reply) != NGX_OK) {
         return;
@@ -620,16 +726,54 @@ ngx_scc_applier_batch(ngx_scc_applier_t *a)
 {
     ngx_scc_entries_t  *e;
 
-    e = &a->entries;
+    a->current ^= 1;
+    a->ahead = 0;
+    a->settling = 1;
+    a->began = ngx_current_msec;
+
+    e = &a->entries[a->current];
 
     if (e->n_items == 0) {
         ngx_scc_applier_settled(a);
         return;
     }
 
+    /* there is more: it is read while the store works */
+
+    if (a->full && !a->owed && !a->timer.timer_set
+        && !ngx_scc_applier_claim_due(a)
+        && ngx_scc_redis_ready(a->queue)
+        && ngx_scc_redis_incarnation(a->queue) == a->incarnation)
+    {
+        ngx_scc_applier_read(a);
+    }
+
     a->apply.stat.oldest = e->items[0].bad ? 0 : e->items[0].record.received;
 
     ngx_scc_settle(&a->settle, e->items, e->n_items);
+}
+
+
+static void
+ngx_scc_applier_settled(void *data)
+{
+    ngx_scc_applier_t *a = data;
+
+    a->settling = 0;
+    a->apply.stat.oldest = 0;
+
+    if (a->entries[a->current].n_items >= NGX_SCC_APPLIER_FULL) {
+        a->apply.backlog = ngx_current_msec;
+    }
+
+    ngx_scc_applier_acknowledge(a, &a->entries[a->current]);
+
+    if (a->ahead && !ngx_exiting && !ngx_terminate && !ngx_quit) {
+        ngx_scc_applier_batch(a);
+        return;
+    }
+
+    ngx_scc_applier_go_on(a);
 }
 
 
@@ -639,70 +783,57 @@ ngx_scc_applier_batch(ngx_scc_applier_t *a)
  */
 
 static void
-ngx_scc_applier_settled(void *data)
+ngx_scc_applier_acknowledge(ngx_scc_applier_t *a, ngx_scc_entries_t *e)
 {
-    ngx_scc_applier_t *a = data;
-
     ngx_str_t   *argv;
-    ngx_uint_t   i, n;
+    ngx_uint_t   i, sent;
 
-    a->apply.stat.oldest = 0;
+    ngx_scc_entries_trim(e);
 
-    if (a->entries.n_items >= NGX_SCC_APPLIER_FULL) {
-        a->apply.backlog = ngx_current_msec;
-    }
-
-    ngx_scc_entries_trim(&a->entries);
-
-    n = a->entries.n_ids;
-
-    argv = ngx_alloc((n + 3) * sizeof(ngx_str_t), a->apply.log);
+    argv = ngx_alloc((e->n_ids + 3) * sizeof(ngx_str_t), a->apply.log);
 
     if (argv == NULL) {
         a->owed = 1;
-        ngx_scc_applier_soon(a, NGX_SCC_APPLIER_PAUSE);
         return;
     }
 
-    for (i = 0; i < n; i++) {
-        argv[3 + i].len = a->entries.ids[i].len;
-        argv[3 + i].data = a->entries.ids[i].data;
+    for (i = 0; i < e->n_ids; i++) {
+        argv[3 + i].len = e->ids[i].len;
+        argv[3 + i].data = e->ids[i].data;
     }
 
-    a->answers = 0;
+    sent = 0;
 
     ngx_str_set(&argv[1], "XDEL");
     argv[2] = ngx_scc_applier_stream;
 
-    if (ngx_scc_redis_command(a->queue, 2 + n, &argv[1],
+    if (ngx_scc_redis_command(a->queue, 2 + e->n_ids, &argv[1],
                               NGX_SCC_APPLIER_TIMEOUT, ngx_scc_applier_acked,
                               a)
         != NULL)
     {
-        a->answers++;
+        sent++;
     }
 
     ngx_str_set(&argv[0], "XACK");
     argv[1] = ngx_scc_applier_stream;
     argv[2] = ngx_scc_applier_group;
 
-    if (a->answers != 0
-        && ngx_scc_redis_command(a->queue, 3 + n, argv,
+    if (sent != 0
+        && ngx_scc_redis_command(a->queue, 3 + e->n_ids, argv,
                                  NGX_SCC_APPLIER_TIMEOUT,
                                  ngx_scc_applier_acked, a)
            != NULL)
     {
-        a->answers++;
+        sent++;
     }
 
     ngx_free(argv);
 
-    if (a->answers != 2) {
-        a->owed = 1;
+    a->answers += sent;
 
-        if (a->answers == 0) {
-            ngx_scc_applier_soon(a, NGX_SCC_APPLIER_POLL_MAX);
-        }
+    if (sent != 2) {
+        a->owed = 1;
     }
 }
 
@@ -721,16 +852,9 @@ ngx_scc_applier_acked(void *data, ngx_scc_redis_status_t status,
         a->owed = 1;
     }
 
-    if (--a->answers != 0) {
-        return;
-    }
+    a->answers--;
 
-    if (a->owed) {
-        ngx_scc_applier_soon(a, NGX_SCC_APPLIER_POLL_MAX);
-        return;
-    }
-
-    ngx_scc_applier_step(a);
+    ngx_scc_applier_go_on(a);
 }
 
 

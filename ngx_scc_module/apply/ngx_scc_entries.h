@@ -15,7 +15,7 @@
 /* Entries of the queue, copied from an answer of Redis, as items. */
 
 #define NGX_SCC_ENTRIES_FIRST  200      /* asked for at once, at first */
-#define NGX_SCC_ENTRIES_MAX    1000     /* and while they are small */
+#define NGX_SCC_ENTRIES_MAX    4000     /* and while they are small */
 #define NGX_SCC_ENTRY_ID     48         /* bytes */
 
 

@@ -565,6 +565,7 @@ ngx_scc_contribute_decide(ngx_scc_contribute_t *c)
             c->ask_pause = NGX_SCC_ASK_MIN;
             c->ask_next = ngx_current_msec + c->ask_pause;
 
+            ngx_scc_pending_hurry(c->smcf->pending);
             ngx_add_timer(&c->poll, c->pause);
         }
 
@@ -698,6 +699,8 @@ ngx_scc_contribute_poll(ngx_event_t *ev)
         c->ask_pause = ngx_min(c->ask_pause * 2, NGX_SCC_ASK_MAX);
         c->ask_next = ngx_current_msec + c->ask_pause;
     }
+
+    ngx_scc_pending_hurry(c->smcf->pending);
 
     c->pause = ngx_min(c->pause + c->pause / 2, NGX_SCC_POLL_MAX);
 

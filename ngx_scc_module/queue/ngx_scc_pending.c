@@ -19,6 +19,9 @@
 /* ms; what is younger a pass over the journal leaves to the queue */
 #define NGX_SCC_PENDING_YOUNG  3000
 
+/* ms, after somebody was seen waiting */
+#define NGX_SCC_PENDING_HURRY  200
+
 
 static ngx_int_t ngx_scc_pending_init(ngx_shm_zone_t *zone, void *old);
 static uint64_t ngx_scc_pending_magic(void);
@@ -190,6 +193,31 @@ ngx_scc_pending_sure(ngx_scc_pending_t *pending)
     passed = __atomic_load_n(&pending->sh->passed, __ATOMIC_RELAXED);
 
     return passed > lost + NGX_SCC_PENDING_YOUNG;
+}
+
+
+void
+ngx_scc_pending_hurry(ngx_scc_pending_t *pending)
+{
+    __atomic_store_n(&pending->sh->hurry, ngx_scc_pending_boot(),
+                     __ATOMIC_RELAXED);
+}
+
+
+ngx_uint_t
+ngx_scc_pending_hurried(ngx_scc_pending_t *pending)
+{
+    int64_t  age;
+
+    if (pending == NULL) {
+        return 0;
+    }
+
+    age = (int64_t) (ngx_scc_pending_boot()
+                     - __atomic_load_n(&pending->sh->hurry,
+                                       __ATOMIC_RELAXED));
+
+    return age < NGX_SCC_PENDING_HURRY;
 }
 
 

@@ -101,6 +101,9 @@ typedef struct {
                                            zone made */
     uint64_t                 passed;    /* when the last pass over all of
                                            the journal began */
+    uint64_t                 hurry;     /* when somebody last waited for
+                                           "applied", milliseconds since
+                                           boot */
     ngx_scc_write_stat_t     stat;
     ngx_uint_t               buckets;
     ngx_scc_pending_entry_t  entries[1];
@@ -142,6 +145,13 @@ void ngx_scc_pending_count(ngx_scc_pending_t *pending);
  */
 void ngx_scc_pending_passed(ngx_scc_pending_t *pending, uint64_t boot);
 ngx_uint_t ngx_scc_pending_sure(ngx_scc_pending_t *pending);
+
+/*
+ * A request waits until its contribution is applied; to be called again
+ * while it does.  And: did one, a moment ago?  (No zone: nobody.)
+ */
+void ngx_scc_pending_hurry(ngx_scc_pending_t *pending);
+ngx_uint_t ngx_scc_pending_hurried(ngx_scc_pending_t *pending);
 
 /* Milliseconds since boot. */
 uint64_t ngx_scc_pending_boot(void);

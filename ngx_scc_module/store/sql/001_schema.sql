@@ -97,25 +97,20 @@ CREATE UNIQUE INDEX contribution_idem
 
 -- Who conquered a place, in order.  Imports of plain places do not pay.
 
-CREATE INDEX contribution_conquest
-    ON scc.contribution (target, kind, hlc, event_id)
+CREATE INDEX contribution_conquest ON scc.contribution (target, hlc)
     WHERE kind IN ('place_accessibility', 'building_accessibility');
 
--- What a contributor conquered, in order.
+-- What a contributor conquered, in order; and the names that came with
+-- contributions, asked when they are erased.  One index: few have no name.
 
-CREATE INDEX contribution_roster
-    ON scc.contribution (contributor_id, hlc)
-    WHERE kind IN ('place_accessibility', 'building_accessibility');
+CREATE INDEX contribution_roster ON scc.contribution (contributor_id, hlc)
+    WHERE kind IN ('place_accessibility', 'building_accessibility')
+        OR contributor_name IS NOT NULL;
 
 -- What was said of a target: asked when the newest word is retracted.
 
 CREATE INDEX contribution_about ON scc.contribution (target)
     WHERE kind IN ('place', 'building', 'contributor');
-
--- The names that came with contributions: asked when they are erased.
-
-CREATE INDEX contribution_named ON scc.contribution (contributor_id)
-    WHERE contributor_name IS NOT NULL;
 
 
 -- Projections.  No foreign keys between them: events come in any order.

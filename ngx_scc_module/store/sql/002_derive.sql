@@ -161,14 +161,15 @@ $$;
 CREATE FUNCTION scc.place_revise() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
-    IF (OLD.id, OLD.name, OLD.category, OLD.address, OLD.source, OLD.extra,
+    IF NEW.rev = OLD.rev
+       AND (OLD.id, OLD.name, OLD.category, OLD.address, OLD.source, OLD.extra,
         OLD.building_id, OLD.synthetic, OLD.is_closed, OLD.registered,
-        OLD.level, OLD.lon_e7, OLD.lat_e7, OLD.rev, OLD.hlc, OLD.event_id,
+        OLD.level, OLD.lon_e7, OLD.lat_e7, OLD.hlc, OLD.event_id,
         OLD.created_at)
        IS NOT DISTINCT FROM
        (NEW.id, NEW.name, NEW.category, NEW.address, NEW.source, NEW.extra,
         NEW.building_id, NEW.synthetic, NEW.is_closed, NEW.registered,
-        NEW.level, NEW.lon_e7, NEW.lat_e7, NEW.rev, NEW.hlc, NEW.event_id,
+        NEW.level, NEW.lon_e7, NEW.lat_e7, NEW.hlc, NEW.event_id,
         NEW.created_at)
     THEN
         RETURN NULL;
@@ -468,10 +469,9 @@ DECLARE
     contributors  text[];
     ids           text[];
 BEGIN
-    SELECT array_agg(w.id) INTO contributors
-        FROM new_rows w
-        LEFT JOIN old_rows o ON o.id = w.id
-        WHERE w.display_name IS DISTINCT FROM o.display_name;
+    SELECT array_agg(r.id) INTO contributors
+        FROM (SELECT id, display_name FROM new_rows
+              EXCEPT SELECT id, display_name FROM old_rows) r;
 
     IF contributors IS NULL THEN
         RETURN NULL;

@@ -58,6 +58,16 @@ LANGUAGE sql STABLE AS $$
         ELSE hlc END
 $$;
 
+-- The same of a body as text, which is seldom such a one; "\u" because names
+-- of fields may be written so too.
+
+CREATE FUNCTION scc.as_of(hlc bigint, body text) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN strpos(body, 'recoveredFrom') > 0
+                     OR strpos(body, '\u') > 0
+        THEN scc.as_of(hlc, body::jsonb) ELSE hlc END
+$$;
+
 
 -- What is wrong with a body, or NULL.  Asked only after a batch failed, so
 -- that the message can name the field.

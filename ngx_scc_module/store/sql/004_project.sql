@@ -19,11 +19,13 @@ $$;
 
 
 -- The projections' writers.  Arrays hold an event per element, kinds mixed;
--- each writer takes its own kind.  With "force" the event replaces what is
--- there, though it be older: what was there is retracted.
+-- each writer takes its own kind, and reads the bodies of those that win.
+-- With "force" the event replaces what is there, though it be older: what
+-- was there is retracted.
 
 CREATE FUNCTION scc.project_building(ids uuid[], hlcs bigint[],
-    kinds text[], cids text[], doc jsonb[], force bool) RETURNS void
+    kinds text[], cids text[], targets text[], bodies text[], force bool)
+    RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET jit = off
@@ -36,13 +38,17 @@ BEGIN
         round(((p.b).location).lng * 10000000)::int,
         round(((p.b).location).lat * 10000000)::int,
         p.contributor_id, p.hlc, p.event_id
-    FROM (SELECT jsonb_populate_record(NULL::scc.building_body, w.doc)
-              AS b, w.contributor_id, w.hlc, w.event_id
+    FROM (SELECT jsonb_populate_record(NULL::scc.building_body,
+                                       bodies[w.i]::jsonb) AS b,
+              w.contributor_id, w.hlc, w.event_id
           FROM (SELECT DISTINCT ON (u.target) u.*
-                FROM (SELECT e.*, (e.doc ->> 'buildingId') COLLATE "C"
-                          AS target
-                      FROM unnest(ids, hlcs, kinds, cids, doc)
-                          AS e(event_id, hlc, kind, contributor_id, doc)
+                FROM (SELECT e.event_id, e.hlc, e.contributor_id,
+                          e.target COLLATE "C" AS target, e.i
+                      FROM (SELECT unnest(ids) AS event_id,
+                                unnest(hlcs) AS hlc, unnest(kinds) AS kind,
+                                unnest(cids) AS contributor_id,
+                                unnest(targets) AS target,
+                                generate_subscripts(ids, 1) AS i) e
                       WHERE e.kind = 'building') u
                 ORDER BY u.target, u.hlc DESC, u.event_id DESC) w
           OFFSET 0) p
@@ -62,8 +68,8 @@ $$;
 -- Returns how many rows were written.
 
 CREATE FUNCTION scc.project_building_accessibility(ids uuid[],
-    hlcs bigint[], kinds text[], cids text[], doc jsonb[], force bool)
-    RETURNS bigint
+    hlcs bigint[], kinds text[], cids text[], targets text[], bodies text[],
+    force bool) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET jit = off
@@ -86,13 +92,19 @@ BEGIN
         (p.b).recoverer, (p.b)."originalTime",
         p.contributor_id, p.as_of, p.hlc, p.event_id
     FROM (SELECT jsonb_populate_record(
-                     NULL::scc.building_accessibility_body, w.doc) AS b,
+                     NULL::scc.building_accessibility_body,
+                     bodies[w.i]::jsonb) AS b,
               w.contributor_id, w.as_of, w.hlc, w.event_id
           FROM (SELECT DISTINCT ON (u.target) u.*
-                FROM (SELECT e.*, scc.as_of(e.hlc, e.doc) AS as_of,
-                          (e.doc ->> 'buildingId') COLLATE "C" AS target
-                      FROM unnest(ids, hlcs, kinds, cids, doc)
-                          AS e(event_id, hlc, kind, contributor_id, doc)
+                FROM (SELECT e.event_id, e.hlc, e.contributor_id,
+                          e.target COLLATE "C" AS target, e.i,
+                          scc.as_of(e.hlc, e.body) AS as_of
+                      FROM (SELECT unnest(ids) AS event_id,
+                                unnest(hlcs) AS hlc, unnest(kinds) AS kind,
+                                unnest(cids) AS contributor_id,
+                                unnest(targets) AS target,
+                                unnest(bodies) AS body,
+                                generate_subscripts(ids, 1) AS i) e
                       WHERE e.kind = 'building_accessibility') u
                 ORDER BY u.target, u.as_of DESC, u.hlc DESC,
                     u.event_id DESC) w
@@ -125,62 +137,74 @@ END
 $$;
 
 
--- As above.
+-- Returns the places whose row was written.
 
 CREATE FUNCTION scc.project_place_accessibility(ids uuid[], hlcs bigint[],
-    kinds text[], cids text[], doc jsonb[], force bool) RETURNS bigint
+    kinds text[], cids text[], targets text[], bodies text[], force bool)
+    RETURNS text[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET jit = off
 SET plan_cache_mode = force_generic_plan SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
-    won  bigint;
+    won  text[];
 BEGIN
-    INSERT INTO scc.place_accessibility AS t (place_id, floors,
-        is_first_floor, is_stair_only_option, stair_info,
-        stair_height_level, has_slope, entrance_door_types, image_urls,
-        recovered_from, confidence, recoverer, original_time,
-        contributor_id, as_of, hlc, event_id)
-    SELECT (p.b)."placeId", (p.b).floors, (p.b)."isFirstFloor",
-        (p.b)."isStairOnlyOption", (p.b)."stairInfo",
-        (p.b)."stairHeightLevel", (p.b)."hasSlope",
-        (p.b)."entranceDoorTypes", (p.b)."imageUrls",
-        (p.b)."recoveredFrom", (p.b).confidence, (p.b).recoverer,
-        (p.b)."originalTime", p.contributor_id, p.as_of, p.hlc, p.event_id
-    FROM (SELECT jsonb_populate_record(
-                     NULL::scc.place_accessibility_body, w.doc) AS b,
-              w.contributor_id, w.as_of, w.hlc, w.event_id
-          FROM (SELECT DISTINCT ON (u.target) u.*
-                FROM (SELECT e.*, scc.as_of(e.hlc, e.doc) AS as_of,
-                          (e.doc ->> 'placeId') COLLATE "C" AS target
-                      FROM unnest(ids, hlcs, kinds, cids, doc)
-                          AS e(event_id, hlc, kind, contributor_id, doc)
-                      WHERE e.kind = 'place_accessibility') u
-                ORDER BY u.target, u.as_of DESC, u.hlc DESC,
-                    u.event_id DESC) w
-          OFFSET 0) p
-    ON CONFLICT (place_id) DO UPDATE SET
-        floors = excluded.floors,
-        is_first_floor = excluded.is_first_floor,
-        is_stair_only_option = excluded.is_stair_only_option,
-        stair_info = excluded.stair_info,
-        stair_height_level = excluded.stair_height_level,
-        has_slope = excluded.has_slope,
-        entrance_door_types = excluded.entrance_door_types,
-        image_urls = excluded.image_urls,
-        recovered_from = excluded.recovered_from,
-        confidence = excluded.confidence,
-        recoverer = excluded.recoverer,
-        original_time = excluded.original_time,
-        contributor_id = excluded.contributor_id,
-        as_of = excluded.as_of,
-        hlc = excluded.hlc,
-        event_id = excluded.event_id
-    WHERE force OR (t.as_of, t.hlc, t.event_id)
-                   < (excluded.as_of, excluded.hlc, excluded.event_id);
+    WITH written AS (
+        INSERT INTO scc.place_accessibility AS t (place_id, floors,
+            is_first_floor, is_stair_only_option, stair_info,
+            stair_height_level, has_slope, entrance_door_types, image_urls,
+            recovered_from, confidence, recoverer, original_time,
+            contributor_id, as_of, hlc, event_id)
+        SELECT (p.b)."placeId", (p.b).floors, (p.b)."isFirstFloor",
+            (p.b)."isStairOnlyOption", (p.b)."stairInfo",
+            (p.b)."stairHeightLevel", (p.b)."hasSlope",
+            (p.b)."entranceDoorTypes", (p.b)."imageUrls",
+            (p.b)."recoveredFrom", (p.b).confidence, (p.b).recoverer,
+            (p.b)."originalTime", p.contributor_id, p.as_of, p.hlc,
+            p.event_id
+        FROM (SELECT jsonb_populate_record(
+                         NULL::scc.place_accessibility_body,
+                         bodies[w.i]::jsonb) AS b,
+                  w.contributor_id, w.as_of, w.hlc, w.event_id
+              FROM (SELECT DISTINCT ON (u.target) u.*
+                    FROM (SELECT e.event_id, e.hlc, e.contributor_id,
+                              e.target COLLATE "C" AS target, e.i,
+                              scc.as_of(e.hlc, e.body) AS as_of
+                          FROM (SELECT unnest(ids) AS event_id,
+                                    unnest(hlcs) AS hlc,
+                                    unnest(kinds) AS kind,
+                                    unnest(cids) AS contributor_id,
+                                    unnest(targets) AS target,
+                                    unnest(bodies) AS body,
+                                    generate_subscripts(ids, 1) AS i) e
+                          WHERE e.kind = 'place_accessibility') u
+                    ORDER BY u.target, u.as_of DESC, u.hlc DESC,
+                        u.event_id DESC) w
+              OFFSET 0) p
+        ON CONFLICT (place_id) DO UPDATE SET
+            floors = excluded.floors,
+            is_first_floor = excluded.is_first_floor,
+            is_stair_only_option = excluded.is_stair_only_option,
+            stair_info = excluded.stair_info,
+            stair_height_level = excluded.stair_height_level,
+            has_slope = excluded.has_slope,
+            entrance_door_types = excluded.entrance_door_types,
+            image_urls = excluded.image_urls,
+            recovered_from = excluded.recovered_from,
+            confidence = excluded.confidence,
+            recoverer = excluded.recoverer,
+            original_time = excluded.original_time,
+            contributor_id = excluded.contributor_id,
+            as_of = excluded.as_of,
+            hlc = excluded.hlc,
+            event_id = excluded.event_id
+        WHERE force
+            OR (t.as_of, t.hlc, t.event_id)
+               < (excluded.as_of, excluded.hlc, excluded.event_id)
+        RETURNING t.place_id)
+    SELECT array_agg(place_id) INTO won FROM written;
 
-    GET DIAGNOSTICS won = ROW_COUNT;
     RETURN won;
 END
 $$;
@@ -189,7 +213,7 @@ $$;
 -- A place is closed if its document says so, or a report newer than that.
 
 CREATE FUNCTION scc.project_place(ids uuid[], hlcs bigint[], kinds text[],
-    doc jsonb[], force bool) RETURNS void
+    cids text[], targets text[], bodies text[], force bool) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET jit = off
@@ -217,13 +241,17 @@ BEGIN
             scc.level(true, a.is_first_floor, a.stair_info, a.has_slope,
                 b.building_id IS NOT NULL, b.has_slope, b.has_elevator,
                 b.entrance_stair_info, b.elevator_stair_info) END
-    FROM (SELECT jsonb_populate_record(NULL::scc.place_body, w.doc)
-              AS b, w.hlc, w.event_id
+    FROM (SELECT jsonb_populate_record(NULL::scc.place_body,
+                                       bodies[w.i]::jsonb) AS b,
+              w.hlc, w.event_id
           FROM (SELECT DISTINCT ON (u.target) u.*
-                FROM (SELECT e.*, (e.doc ->> 'placeId') COLLATE "C"
-                          AS target
-                      FROM unnest(ids, hlcs, kinds, doc)
-                          AS e(event_id, hlc, kind, doc)
+                FROM (SELECT e.event_id, e.hlc, e.contributor_id,
+                          e.target COLLATE "C" AS target, e.i
+                      FROM (SELECT unnest(ids) AS event_id,
+                                unnest(hlcs) AS hlc, unnest(kinds) AS kind,
+                                unnest(cids) AS contributor_id,
+                                unnest(targets) AS target,
+                                generate_subscripts(ids, 1) AS i) e
                       WHERE e.kind = 'place') u
                 ORDER BY u.target, u.hlc DESC, u.event_id DESC) w
           OFFSET 0) p
@@ -252,7 +280,7 @@ $$;
 
 
 CREATE FUNCTION scc.project_comment(ids uuid[], hlcs bigint[], kinds text[],
-    cids text[], doc jsonb[]) RETURNS void
+    cids text[], bodies text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -261,10 +289,10 @@ BEGIN
         contributor_id, hlc)
     SELECT p.event_id, (p.b)."placeId", (p.b)."buildingId", (p.b).comment,
         p.contributor_id, p.hlc
-    FROM (SELECT jsonb_populate_record(NULL::scc.comment_body, e.doc) AS b,
-              e.*
-          FROM unnest(ids, hlcs, kinds, cids, doc)
-              AS e(event_id, hlc, kind, contributor_id, doc)
+    FROM (SELECT jsonb_populate_record(NULL::scc.comment_body,
+                                       e.body::jsonb) AS b, e.*
+          FROM unnest(ids, hlcs, kinds, cids, bodies)
+              AS e(event_id, hlc, kind, contributor_id, body)
           WHERE e.kind = 'comment' OFFSET 0) p
     ON CONFLICT (event_id) DO NOTHING;
 END
@@ -272,7 +300,7 @@ $$;
 
 
 CREATE FUNCTION scc.project_report(ids uuid[], hlcs bigint[], kinds text[],
-    cids text[], doc jsonb[]) RETURNS void
+    cids text[], bodies text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -281,10 +309,10 @@ BEGIN
         contributor_id, hlc)
     SELECT p.event_id, (p.b)."placeId", (p.b).reason, (p.b).detail,
         p.contributor_id, p.hlc
-    FROM (SELECT jsonb_populate_record(NULL::scc.report_body, e.doc) AS b,
-              e.*
-          FROM unnest(ids, hlcs, kinds, cids, doc)
-              AS e(event_id, hlc, kind, contributor_id, doc)
+    FROM (SELECT jsonb_populate_record(NULL::scc.report_body,
+                                       e.body::jsonb) AS b, e.*
+          FROM unnest(ids, hlcs, kinds, cids, bodies)
+              AS e(event_id, hlc, kind, contributor_id, body)
           WHERE e.kind = 'report' OFFSET 0) p
     ON CONFLICT (event_id) DO NOTHING;
 END
@@ -346,19 +374,23 @@ BEGIN
             CASE refold.kind
             WHEN 'place' THEN
                 PERFORM scc.project_place(ARRAY[e.event_id], ARRAY[e.hlc],
-                    ARRAY[refold.kind], ARRAY[e.body::jsonb], true);
+                    ARRAY[refold.kind], ARRAY[e.contributor_id],
+                    ARRAY[refold.target], ARRAY[e.body], true);
             WHEN 'building' THEN
                 PERFORM scc.project_building(ARRAY[e.event_id],
                     ARRAY[e.hlc], ARRAY[refold.kind],
-                    ARRAY[e.contributor_id], ARRAY[e.body::jsonb], true);
+                    ARRAY[e.contributor_id], ARRAY[refold.target],
+                    ARRAY[e.body], true);
             WHEN 'place_accessibility' THEN
                 PERFORM scc.project_place_accessibility(ARRAY[e.event_id],
                     ARRAY[e.hlc], ARRAY[refold.kind],
-                    ARRAY[e.contributor_id], ARRAY[e.body::jsonb], true);
+                    ARRAY[e.contributor_id], ARRAY[refold.target],
+                    ARRAY[e.body], true);
             WHEN 'building_accessibility' THEN
                 PERFORM scc.project_building_accessibility(
                     ARRAY[e.event_id], ARRAY[e.hlc], ARRAY[refold.kind],
-                    ARRAY[e.contributor_id], ARRAY[e.body::jsonb], true);
+                    ARRAY[e.contributor_id], ARRAY[refold.target],
+                    ARRAY[e.body], true);
             END CASE;
             RETURN;
 

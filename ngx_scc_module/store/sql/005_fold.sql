@@ -87,6 +87,22 @@ DECLARE
     base   bigint;
     given  bigint;
 BEGIN
+    -- most have one already, which is cheaper to see without an order
+
+    IF NOT EXISTS (SELECT
+                   FROM (SELECT DISTINCT e.id COLLATE "C" AS id
+                         FROM unnest(targets) AS e(id)) u
+                   LEFT JOIN LATERAL (SELECT n.id FROM scc.number n
+                                      WHERE n.kind = give_numbers.kind
+                                                     COLLATE "C"
+                                          AND n.id = u.id
+                                      LIMIT 1) n
+                       ON true
+                   WHERE n.id IS NULL)
+    THEN
+        RETURN;
+    END IF;
+
     SELECT value INTO base FROM scc.counter c
         WHERE c.kind = give_numbers.kind COLLATE "C";
 
@@ -106,10 +122,8 @@ BEGIN
 
     GET DIAGNOSTICS given = ROW_COUNT;
 
-    IF given > 0 THEN
-        UPDATE scc.counter c SET value = base + given
-            WHERE c.kind = give_numbers.kind COLLATE "C";
-    END IF;
+    UPDATE scc.counter c SET value = base + given
+        WHERE c.kind = give_numbers.kind COLLATE "C";
 END
 $$;
 
@@ -127,7 +141,8 @@ SET enable_mergejoin = off SET jit = off
 SET plan_cache_mode = force_generic_plan SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
-    doc      jsonb[];
+    bodies   text[] := fold.body;
+    targets  text[];
     fresh    uuid[];
     ids      uuid[] := fold.event_id;
     hlcs     bigint[] := fold.hlc;
@@ -137,13 +152,15 @@ DECLARE
     hidden   uuid[];
     about    uuid[];
     won      bigint;
+    places   text[];
     part     text[];
     lost     text[];
     renamed  text[];
     closed   text[];
     e        record;
 BEGIN
-    doc := ARRAY(SELECT b::jsonb FROM unnest(fold.body) AS u(b));
+    -- unnest() in the list of columns keeps nothing; in FROM, every column
+    -- of every row once
 
     WITH added AS (
         INSERT INTO scc.contribution (event_id, hlc, received_at, segment_id,
@@ -165,40 +182,32 @@ BEGIN
                  THEN u.contributor_id END,
             u.contributor_id, u.contributor_name, u.idem_key,
             sha256(convert_to(u.body, 'UTF8')), u.body
-        FROM unnest(fold.event_id, fold.hlc, fold.kind, fold.contributor_id,
-                 fold.contributor_name, fold.idem_key, fold.received_at,
-                 fold.segment_id, fold.body, doc) WITH ORDINALITY
-             AS u(event_id, hlc, kind, contributor_id, contributor_name,
-                 idem_key, received_at, segment_id, body, doc, i)
-        ORDER BY u.event_id, u.i
+        FROM (SELECT e.*, e.body::jsonb AS doc
+              FROM (SELECT unnest(fold.event_id) AS event_id,
+                        unnest(fold.hlc) AS hlc, unnest(fold.kind) AS kind,
+                        unnest(fold.contributor_id) AS contributor_id,
+                        unnest(fold.contributor_name) AS contributor_name,
+                        unnest(fold.idem_key) AS idem_key,
+                        unnest(fold.received_at) AS received_at,
+                        unnest(fold.segment_id) AS segment_id,
+                        unnest(fold.body) AS body) e
+              OFFSET 0) u
         ON CONFLICT DO NOTHING
-        RETURNING event_id)
-    SELECT array_agg(event_id) INTO fresh FROM added;
+        RETURNING event_id, target)
+    SELECT array_agg(event_id), array_agg(target) INTO fresh, targets
+        FROM added;
 
     IF fresh IS NULL THEN
         RETURN 0;
     END IF;
 
-    -- A window instead of a join: its cost does not hang on an estimate.
-    -- Of an event that is here twice the one that was added comes first.
-
     IF cardinality(fresh) < cardinality(ids) THEN
-        SELECT array_agg(w.event_id), array_agg(w.hlc), array_agg(w.kind),
-               array_agg(w.contributor_id), array_agg(w.contributor_name),
-               array_agg(w.doc)
-            INTO ids, hlcs, kinds, cids, names, doc
-            FROM (SELECT u.*, bool_or(u.i = 0) OVER k AS is_new,
-                      row_number() OVER (k ORDER BY u.i) AS n
-                  FROM (SELECT * FROM unnest(ids, hlcs, kinds, cids, names,
-                                             doc)
-                            WITH ORDINALITY
-                            AS e(event_id, hlc, kind, contributor_id,
-                                 contributor_name, doc, i)
-                        UNION ALL
-                        SELECT f, NULL, NULL, NULL, NULL, NULL, 0
-                            FROM unnest(fresh) AS n(f)) u
-                  WINDOW k AS (PARTITION BY u.event_id)) w
-            WHERE w.is_new AND w.n = 2;
+        SELECT array_agg(l.event_id), array_agg(l.hlc), array_agg(l.kind),
+               array_agg(l.contributor_id), array_agg(l.contributor_name),
+               array_agg(l.target), array_agg(l.body)
+            INTO ids, hlcs, kinds, cids, names, targets, bodies
+            FROM unnest(fresh) AS f(id)
+            JOIN scc.contribution l ON l.event_id = f.id;
     END IF;
 
     -- Corrections first, so that events of this batch know of them.
@@ -209,12 +218,12 @@ BEGIN
                 hlc, by_event)
             SELECT DISTINCT ON (u.about, u.said_by) u.about, u.said_by,
                 u.kind IN ('retract', 'remove'), u.hlc, u.event_id
-            FROM (SELECT c.*, (c.doc ->> 'eventId')::uuid AS about,
+            FROM (SELECT c.*, c.target::uuid AS about,
                       CASE WHEN c.kind IN ('retract', 'restore')
                            THEN c.contributor_id ELSE '' END COLLATE "C"
                           AS said_by
-                  FROM unnest(ids, hlcs, kinds, cids, doc)
-                      AS c(event_id, hlc, kind, contributor_id, doc)
+                  FROM unnest(ids, hlcs, kinds, cids, targets)
+                      AS c(event_id, hlc, kind, contributor_id, target)
                   WHERE c.kind IN ('retract', 'restore', 'remove',
                                    'reinstate') OFFSET 0) u
             ORDER BY u.about, u.said_by, u.hlc DESC, u.event_id DESC
@@ -233,7 +242,9 @@ BEGIN
     IF EXISTS (SELECT FROM scc.retraction) THEN
         SELECT array_agg(u.id) INTO hidden
             FROM unnest(ids, cids) AS u(id, contributor_id)
-            WHERE scc.hidden(u.id, u.contributor_id);
+            WHERE EXISTS (SELECT FROM scc.retraction r  -- scc.hidden()
+                          WHERE r.event_id = u.id AND r.retracted
+                              AND r.said_by IN ('', u.contributor_id));
     END IF;
 
     -- Of names given at the same hlc the greater wins: any order, one result.
@@ -246,15 +257,18 @@ BEGIN
                     CASE WHEN u.kind <> 'contributor' OR hidden IS NULL
                               OR u.event_id <> ALL (hidden)
                          THEN u.name COLLATE "C" END AS name, u.hlc
-                FROM unnest(ids, hlcs, kinds, cids, names)
-                    AS u(event_id, hlc, kind, contributor_id, name)
+                FROM (SELECT unnest(ids) AS event_id, unnest(hlcs) AS hlc,
+                          unnest(kinds) AS kind,
+                          unnest(cids) AS contributor_id,
+                          unnest(names) AS name) u
                 UNION ALL
-                SELECT coalesce(u.doc ->> 'contributorId', u.contributor_id),
+                SELECT u.target,
                     CASE WHEN hidden IS NULL OR u.event_id <> ALL (hidden)
-                         THEN u.doc ->> 'displayName' END, u.hlc
-                FROM unnest(ids, hlcs, kinds, cids, doc)
-                    AS u(event_id, hlc, kind, contributor_id, doc)
-                WHERE u.kind = 'contributor') s
+                         THEN u.body::jsonb ->> 'displayName' END, u.hlc
+                FROM unnest(ids, hlcs, kinds, targets, bodies)
+                    AS u(event_id, hlc, kind, target, body)
+                WHERE 'contributor' = ANY (kinds)       -- seldom
+                    AND u.kind = 'contributor') s
           GROUP BY s.id, s.name) g
     ORDER BY g.id, g.name IS NULL, g.hlc DESC, g.name DESC
     ON CONFLICT (id) DO UPDATE SET
@@ -295,8 +309,9 @@ BEGIN
                   FROM (SELECT v.contributor_id AS id, v.hlc
                         FROM unnest(hlcs, cids) AS v(hlc, contributor_id)
                         UNION ALL
-                        SELECT v.doc ->> 'contributorId', v.hlc
-                        FROM unnest(hlcs, kinds, doc) AS v(hlc, kind, doc)
+                        SELECT v.target, v.hlc
+                        FROM unnest(hlcs, kinds, targets)
+                            AS v(hlc, kind, target)
                         WHERE v.kind = 'contributor') u
                   GROUP BY u.id) s
             JOIN scc.contributor c ON c.id = s.id
@@ -312,17 +327,18 @@ BEGIN
     IF kinds && ARRAY['place_accessibility', 'building_accessibility'] THEN
         PERFORM scc.give_numbers('contributor', array_agg(u.contributor_id),
                                  array_agg(u.hlc), array_agg(u.event_id))
-            FROM unnest(ids, hlcs, kinds, cids)
-                AS u(event_id, hlc, kind, contributor_id)
+            FROM (SELECT unnest(ids) AS event_id, unnest(hlcs) AS hlc,
+                      unnest(kinds) AS kind,
+                      unnest(cids) AS contributor_id) u
             WHERE u.kind IN ('place_accessibility',
                              'building_accessibility');
     END IF;
 
     IF 'place_accessibility' = ANY (kinds) THEN
-        PERFORM scc.give_numbers('place', array_agg(u.doc ->> 'placeId'),
+        PERFORM scc.give_numbers('place', array_agg(u.target),
                                  array_agg(u.hlc), array_agg(u.event_id))
-            FROM unnest(ids, hlcs, kinds, doc)
-                AS u(event_id, hlc, kind, doc)
+            FROM (SELECT unnest(ids) AS event_id, unnest(hlcs) AS hlc,
+                      unnest(kinds) AS kind, unnest(targets) AS target) u
             WHERE u.kind = 'place_accessibility';
     END IF;
 
@@ -330,8 +346,8 @@ BEGIN
 
     IF hidden IS NOT NULL THEN
         FOR e IN
-            SELECT u.event_id, scc.body_fault(u.kind, u.doc::text) AS fault
-            FROM unnest(ids, kinds, doc) AS u(event_id, kind, doc)
+            SELECT u.event_id, scc.body_fault(u.kind, u.body) AS fault
+            FROM unnest(ids, kinds, bodies) AS u(event_id, kind, body)
             WHERE u.event_id = ANY (hidden)
         LOOP
             IF e.fault IS NOT NULL THEN
@@ -341,10 +357,11 @@ BEGIN
         END LOOP;
 
         SELECT array_agg(u.event_id), array_agg(u.hlc), array_agg(u.kind),
-               array_agg(u.contributor_id), array_agg(u.doc)
-            INTO ids, hlcs, kinds, cids, doc
-            FROM unnest(ids, hlcs, kinds, cids, doc)
-                AS u(event_id, hlc, kind, contributor_id, doc)
+               array_agg(u.contributor_id), array_agg(u.target),
+               array_agg(u.body)
+            INTO ids, hlcs, kinds, cids, targets, bodies
+            FROM unnest(ids, hlcs, kinds, cids, targets, bodies)
+                AS u(event_id, hlc, kind, contributor_id, target, body)
             WHERE u.event_id <> ALL (hidden);
     END IF;
 
@@ -409,8 +426,9 @@ BEGIN
                array_cat(kinds, array_agg(l.kind COLLATE "default")),
                array_cat(cids, array_agg(l.contributor_id
                                          COLLATE "default")),
-               array_cat(doc, array_agg(l.body::jsonb))
-            INTO ids, hlcs, kinds, cids, doc
+               array_cat(targets, array_agg(l.target COLLATE "default")),
+               array_cat(bodies, array_agg(l.body))
+            INTO ids, hlcs, kinds, cids, targets, bodies
             FROM unnest(about) AS a(id)
             JOIN scc.contribution l ON l.event_id = a.id
             WHERE l.kind IN ('comment', 'report')
@@ -419,35 +437,38 @@ BEGIN
     END IF;
 
     IF 'comment' = ANY (kinds) THEN
-        PERFORM scc.project_comment(ids, hlcs, kinds, cids, doc);
+        PERFORM scc.project_comment(ids, hlcs, kinds, cids, bodies);
     END IF;
 
     IF 'report' = ANY (kinds) THEN
-        PERFORM scc.project_report(ids, hlcs, kinds, cids, doc);
+        PERFORM scc.project_report(ids, hlcs, kinds, cids, bodies);
 
-        SELECT array_agg(u.doc ->> 'placeId') INTO part
-            FROM unnest(kinds, doc) AS u(kind, doc)
-            WHERE u.kind = 'report' AND u.doc ->> 'reason' = 'CLOSED';
+        SELECT array_agg(u.target) INTO part
+            FROM unnest(kinds, targets, bodies) AS u(kind, target, body)
+            WHERE u.kind = 'report'
+                AND u.body::jsonb ->> 'reason' = 'CLOSED';
 
         closed := array_cat(closed, part);
     END IF;
 
     IF 'building' = ANY (kinds) THEN
-        PERFORM scc.project_building(ids, hlcs, kinds, cids, doc, false);
+        PERFORM scc.project_building(ids, hlcs, kinds, cids, targets,
+                                     bodies, false);
     END IF;
 
     -- Who comes too late is a contributor all the same, and pages say so.
 
     IF 'building_accessibility' = ANY (kinds) THEN
         won := scc.project_building_accessibility(ids, hlcs, kinds, cids,
-                                                  doc, false);
+                                                  targets, bodies, false);
 
         IF won < cardinality(array_positions(kinds, 'building_accessibility'))
         THEN
             SELECT array_agg(p.id) INTO part
-                FROM unnest(ids, kinds, doc) AS e(event_id, kind, doc)
+                FROM unnest(ids, kinds, targets)
+                    AS e(event_id, kind, target)
                 JOIN scc.building_accessibility t
-                    ON t.building_id = (e.doc ->> 'buildingId') COLLATE "C"
+                    ON t.building_id = e.target COLLATE "C"
                 JOIN scc.place p ON p.building_id = t.building_id
                 WHERE e.kind = 'building_accessibility'
                     AND t.event_id <> e.event_id;
@@ -457,24 +478,22 @@ BEGIN
     END IF;
 
     IF 'place_accessibility' = ANY (kinds) THEN
-        won := scc.project_place_accessibility(ids, hlcs, kinds, cids, doc,
-                                               false);
+        places := scc.project_place_accessibility(ids, hlcs, kinds, cids,
+                                                  targets, bodies, false);
 
-        IF won < cardinality(array_positions(kinds, 'place_accessibility'))
-        THEN
-            SELECT array_agg(t.place_id) INTO part
-                FROM unnest(ids, kinds, doc) AS e(event_id, kind, doc)
-                JOIN scc.place_accessibility t
-                    ON t.place_id = (e.doc ->> 'placeId') COLLATE "C"
-                WHERE e.kind = 'place_accessibility'
-                    AND t.event_id <> e.event_id;
+        SELECT array_agg(r.id) INTO part
+            FROM (SELECT e.target AS id
+                  FROM (SELECT unnest(kinds) AS kind,
+                            unnest(targets) AS target) e
+                  WHERE e.kind = 'place_accessibility'
+                  EXCEPT SELECT w FROM unnest(places) AS w) r;
 
-            lost := array_cat(lost, part);
-        END IF;
+        lost := array_cat(lost, part);
     END IF;
 
     IF 'place' = ANY (kinds) THEN
-        PERFORM scc.project_place(ids, hlcs, kinds, doc, false);
+        PERFORM scc.project_place(ids, hlcs, kinds, cids, targets, bodies,
+                                  false);
     END IF;
 
     IF closed IS NOT NULL THEN

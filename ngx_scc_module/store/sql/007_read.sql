@@ -243,8 +243,11 @@ BEGIN
                                 FROM scc.contribution l
                                 WHERE l.target = p.building_id
                                     AND l.kind = 'building_accessibility') e
-                          WHERE NOT scc.hidden(e.event_id,
-                                               e.contributor_id)
+                          WHERE NOT EXISTS (         -- scc.hidden()
+                              SELECT FROM scc.retraction r
+                              WHERE r.event_id = e.event_id
+                                  AND r.retracted
+                                  AND r.said_by IN ('', e.contributor_id))
                           ORDER BY e.contributor_id, e.hlc, e.event_id) o
                     LEFT JOIN scc.contributor c ON c.id = o.id
                     LEFT JOIN scc.number n
