@@ -38,6 +38,7 @@ SANITIZE :=	-fsanitize=address,undefined -fno-omit-frame-pointer
 
 CORE_SRCS :=	$(sort $(wildcard $(SCC)/core/*.c))
 CTL_SRCS :=	$(sort $(wildcard $(SCC)/ctl/*.c))
+CTL_SHARED :=	$(SCC)/queue/scc_probe.c
 SQL :=		$(sort $(wildcard $(SCC)/store/sql/*.sql))
 UNIT_SRCS :=	$(sort $(wildcard tests/unit/test_*.c))
 FUZZ_SRCS :=	$(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -67,7 +68,7 @@ TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 .PHONY: all module core ctl deps deps-test run up down test test-unit \
 	test-asan test-fuzz test-programs test-servers test-integration \
 	test-faults test-rebuild test-clients faults faults-lost \
-	asan-nginx lint fuzz bench bench-write \
+	asan-nginx lint fuzz bench bench-write bench-tiles \
 	install clean help FORCE
 .DELETE_ON_ERROR:
 
@@ -139,7 +140,8 @@ $(eval $(call core,fuzz/core,$(CLANG),-g -O1 -fsanitize=fuzzer-no-link \
 -include $(wildcard $(B)/ctl/*.d)
 
 CTL_CFLAGS =	$(WARN) $(CFLAGS) $(HARDEN) -D_GNU_SOURCE -I$(SCC)/core \
-		-I$(SCC)/ctl -I$(shell pg_config --includedir) -MMD -MP
+		-I$(SCC)/ctl -I$(SCC)/queue \
+		-I$(shell pg_config --includedir) -MMD -MP
 
 $(B)/ctl/:
 	@mkdir -p $@
@@ -154,7 +156,12 @@ $(B)/ctl/scc_ctl_sql.o: $(B)/ctl/scc_ctl_sql.c Makefile
 $(B)/ctl/%.o: $(SCC)/ctl/%.c Makefile | $(B)/ctl/
 	$(CC) $(CTL_CFLAGS) -c -o $@ $<
 
+# what nginx is built from, too
+$(B)/ctl/%.o: $(SCC)/queue/%.c Makefile | $(B)/ctl/
+	$(CC) $(CTL_CFLAGS) -c -o $@ $<
+
 $(B)/sccctl: $(CTL_SRCS:$(SCC)/ctl/%.c=$(B)/ctl/%.o) \
+	$(CTL_SHARED:$(SCC)/queue/%.c=$(B)/ctl/%.o) \
 	$(B)/ctl/scc_ctl_sql.o $(B)/core/libscc.a
 	$(CC) $(CFLAGS) -Wl,-z,relro -Wl,-z,now -o $@ $^ $(CTL_LIBS) \
 		$(CORE_LIBS)
@@ -331,14 +338,18 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(B)/fuzz/core/libscc.a Makefile
 	$(CLANG) $(WARN) -g -O1 -fsanitize=fuzzer $(SANITIZE) -I$(SCC)/core \
 		-MMD -MP -o $@ $< $(filter %.a,$^) $(CORE_LIBS)
 
-bench: deps-test	## measure, keep RESULTS.md; PART=hot,redis BENCH_BIG=1
+bench: deps-test	## measure, print ratios; WRITE=1 keeps them
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) bench/bench.py \
-		$(if $(PART),--part $(PART))
+		$(if $(WRITE),--write)
 
 bench-write: deps-test	## acknowledged writes beside PostgreSQL's own
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_write.py
+
+bench-tiles: deps-test	## hot vector tiles beside static files of them
+	@+$(MAKE) --no-print-directory all
+	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_tiles.py
 
 lint:	## style, clang-format, clang-tidy, cppcheck, shellcheck, python
 	@+$(MAKE) --no-print-directory deps-test

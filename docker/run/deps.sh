@@ -32,7 +32,7 @@ test_packages="
     python3-psycopg2 python3-redis python3-requests python3-jsonschema
     libnginx-mod-nchan libnginx-mod-http-lua lua-nginx-redis wrk
     clang-format clang-tidy cppcheck shellcheck
-    nbdkit libnbd-bin e2fsprogs mount
+    nbdkit libnbd-bin e2fsprogs mount libeatmydata1
     gdal-bin varnish varnish-modules"
 
 services="nginx redis-server postgresql"

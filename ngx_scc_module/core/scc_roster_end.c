@@ -197,9 +197,7 @@ scc_roster_seasons(scc_roster_t *r)
                     && t->building != SCC_WORD_NONE);
 
         d->season = scc_seasons_find(r->seasons, r->people.list[d->who],
-                                     d->msec, d->located || known,
-                                     d->located ? d->lon : t->lon,
-                                     d->located ? d->lat : t->lat);
+                                     d->msec, known, t->lon, t->lat);
     }
 }
 

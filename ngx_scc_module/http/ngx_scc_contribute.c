@@ -37,6 +37,8 @@ static ngx_int_t ngx_scc_contribute_write(ngx_scc_contribute_t *c);
 static void ngx_scc_contribute_letter(void *data,
     ngx_scc_letter_event_t event);
 static ngx_int_t ngx_scc_contribute_decide(ngx_scc_contribute_t *c);
+static ngx_int_t ngx_scc_contribute_less(ngx_scc_contribute_t *c,
+    const char *detail);
 static void ngx_scc_contribute_timer(ngx_event_t *ev);
 static void ngx_scc_contribute_poll(ngx_event_t *ev);
 static ngx_int_t ngx_scc_contribute_ask(ngx_scc_contribute_t *c);
@@ -372,6 +374,13 @@ ngx_scc_contribute_begin(ngx_scc_contribute_t *c)
 {
     ngx_int_t  rc;
 
+    if (c->smcf->caps.strict && ngx_scc_caps_copies(&c->smcf->caps) == 0) {
+        return ngx_scc_contribute_refuse(c, NGX_SCC_TOLD_REFUSED,
+                                         "the journal is not known to be "
+                                         "durable, nothing was taken; try "
+                                         "again after Retry-After seconds");
+    }
+
     c->ack_end = ngx_current_msec + c->slcf->ack_timeout;
 
     if (c->prefer != 0) {
@@ -446,7 +455,7 @@ ngx_scc_contribute_known(ngx_scc_contribute_t *c,
     told = &c->ctx->told;
 
     told->hlc = entry->hlc;
-    told->journal = c->smcf->journal.n_dirs;
+    told->journal = ngx_scc_caps_copies(&c->smcf->caps);
     told->queue = (entry->state == NGX_SCC_PENDING_SYNCED);
     told->applied = (entry->state == NGX_SCC_PENDING_APPLIED);
     told->status = ngx_scc_told_status(entry->state);
@@ -515,7 +524,7 @@ ngx_scc_contribute_letter(void *data, ngx_scc_letter_event_t event)
         return;
 
     case NGX_SCC_LETTER_JOURNALED:
-        told->journal = c->smcf->journal.n_dirs;
+        told->journal = ngx_scc_caps_copies(&c->smcf->caps);
         told->status = NGX_SCC_TOLD_JOURNALED;
         c->step = NGX_SCC_STEP_WAIT;
         break;
@@ -549,8 +558,19 @@ ngx_scc_contribute_decide(ngx_scc_contribute_t *c)
     ack = c->slcf->ack;
 
     if (told->applied) {
-        return ngx_scc_contribute_answer(c, c->wait ? NGX_HTTP_CREATED
-                                                    : NGX_HTTP_ACCEPTED);
+        told->kept = (ngx_scc_caps(&c->smcf->caps) & SCC_CAP_APPLY) != 0;
+
+        if (ack != NGX_SCC_ACK_APPLIED || told->kept) {
+            return ngx_scc_contribute_answer(c, c->wait ? NGX_HTTP_CREATED
+                                                        : NGX_HTTP_ACCEPTED);
+        }
+
+        /* of a store that is not known to keep it: no 201 */
+
+        return ngx_scc_contribute_less(c, "outcome unknown: kept in the "
+                                       "journal and applied, but the store "
+                                       "is not known to be durable; retry "
+                                       "with the same Idempotency-Key");
     }
 
     if (c->dead) {
@@ -585,22 +605,29 @@ ngx_scc_contribute_decide(ngx_scc_contribute_t *c)
         return ngx_scc_contribute_until(c, c->ack_end);
     }
 
+    return ngx_scc_contribute_less(c, (ack == NGX_SCC_ACK_QUEUE)
+                                   ? "outcome unknown: kept in the journal, "
+                                     "but the queue has not taken it for "
+                                     "certain; retry with the same "
+                                     "Idempotency-Key"
+                                   : "outcome unknown: kept in the journal, "
+                                     "but not applied in time; retry with "
+                                     "the same Idempotency-Key");
+}
+
+
+/* Durable, but not as far as "scc_ack" asks. */
+
+static ngx_int_t
+ngx_scc_contribute_less(ngx_scc_contribute_t *c, const char *detail)
+{
     if (c->slcf->ack_fallback) {
         (void) ngx_atomic_fetch_add(&c->smcf->pending->sh->stat.fallback, 1);
 
         return ngx_scc_contribute_answer(c, NGX_HTTP_ACCEPTED);
     }
 
-    return ngx_scc_contribute_refuse(c, NGX_SCC_TOLD_UNKNOWN,
-                                     (ack == NGX_SCC_ACK_QUEUE)
-                                     ? "outcome unknown: kept in the "
-                                       "journal, but the queue has not taken "
-                                       "it for certain; retry with the same "
-                                       "Idempotency-Key"
-                                     : "outcome unknown: kept in the "
-                                       "journal, but not applied in time; "
-                                       "retry with the same "
-                                       "Idempotency-Key");
+    return ngx_scc_contribute_refuse(c, NGX_SCC_TOLD_UNKNOWN, detail);
 }
 
 

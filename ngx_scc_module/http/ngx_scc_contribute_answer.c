@@ -153,5 +153,6 @@ u_char *
 ngx_scc_durability(u_char *p, ngx_scc_told_t *told)
 {
     return ngx_sprintf(p, "journal=%ui, queue=%d, applied=%d", told->journal,
-                       told->queue ? 1 : 0, told->applied ? 1 : 0);
+                       told->queue ? 1 : 0,
+                       (told->applied && told->kept) ? 1 : 0);
 }

@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "ngx_scc_applier.h"
+#include "ngx_scc_auditor.h"
 #include "ngx_scc_cache.h"
 #include "ngx_scc_feed.h"
 #include "ngx_scc_forget.h"
@@ -60,6 +61,8 @@ typedef struct {
     ngx_scc_forward_conf_t     forward_conf;
     ngx_scc_pg_conf_t          apply_pg;        /* pg, with more time */
     ngx_scc_applier_conf_t     applier_conf;
+    ngx_scc_caps_conf_t        caps;            /* set if a journal is */
+    ngx_scc_auditor_conf_t     auditor_conf;
     size_t                     contribution_max;
     ngx_uint_t                 export_limit;    /* of each worker */
     size_t                     answer_cache;    /* of each worker */
@@ -78,6 +81,7 @@ typedef struct {
     ngx_scc_forward_t         *forward;         /* of a worker */
     ngx_scc_applier_t         *applier;         /* of the helper */
     ngx_scc_rollup_t          *rollup;          /* too */
+    ngx_scc_auditor_t         *auditor;         /* too */
     ngx_scc_curl_t            *curl;            /* of the helper */
     ngx_scc_purge_t          **purgers;         /* one for each of purges */
     ngx_scc_gzip_t            *gzip;            /* of a worker */
@@ -184,9 +188,10 @@ typedef struct {
     ngx_scc_told_status_t      status;
     u_char                     id[16];
     uint64_t                   hlc;
-    ngx_uint_t                 journal;         /* directories */
+    ngx_uint_t                 journal;         /* disks */
     unsigned                   queue:1;
     unsigned                   applied:1;
+    unsigned                   kept:1;          /* applied, and durably */
     unsigned                   has_id:1;
 } ngx_scc_told_t;
 
@@ -267,6 +272,14 @@ char *ngx_scc_apply_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf);
 char *ngx_scc_conf_journal(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_scc_conf_journal_pool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/* ngx_scc_audit_conf.c */
+char *ngx_scc_conf_allow_fs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+/* The journal as it can be seen without writing: an error if strict. */
+char *ngx_scc_audit_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf);
+/* A copy of cf that stands at the line of "scc_journal". */
+void ngx_scc_conf_at_journal(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf,
+    ngx_conf_t *copy, ngx_conf_file_t *file);
 
 /* ngx_scc_purge_conf.c */
 char *ngx_scc_conf_purge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -400,6 +413,7 @@ void *ngx_scc_pool_grow(void *pool, void *old, size_t used, size_t size);
 /* ngx_scc_variables.c */
 ngx_int_t ngx_scc_add_variables(ngx_conf_t *cf);
 ngx_int_t ngx_scc_add_write_variables(ngx_conf_t *cf);
+ngx_int_t ngx_scc_add_audit_variables(ngx_conf_t *cf);
 
 
 extern ngx_module_t  ngx_scc_module;

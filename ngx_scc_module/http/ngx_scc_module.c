@@ -53,6 +53,13 @@ static ngx_conf_enum_t  ngx_scc_acks[] = {
 };
 
 
+static ngx_conf_enum_t  ngx_scc_audits[] = {
+    { ngx_string("warn"), 0 },
+    { ngx_string("strict"), 1 },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_conf_enum_t  ngx_scc_empty_tiles[] = {
     { ngx_string("200"), NGX_HTTP_OK },
     { ngx_string("204"), NGX_HTTP_NO_CONTENT },
@@ -340,6 +347,27 @@ static ngx_command_t  ngx_scc_commands[] = {
       ngx_scc_conf_redis,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_scc_main_conf_t, queue),
+      NULL },
+
+    { ngx_string("scc_audit"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_scc_main_conf_t, caps.strict),
+      ngx_scc_audits },
+
+    { ngx_string("scc_audit_interval"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_scc_main_conf_t, caps.interval),
+      &ngx_scc_not_zero },
+
+    { ngx_string("scc_journal_allow_fs"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_scc_conf_allow_fs,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("scc_contribution_max"),

@@ -59,6 +59,8 @@ ngx_scc_write_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
         return NGX_OK;
     }
 
+    ngx_scc_caps_start(&smcf->caps, cycle->log);
+
     smcf->forward = ngx_scc_forward_create(cycle, &smcf->forward_conf);
 
     return (smcf->forward != NULL) ? NGX_OK : NGX_ERROR;
@@ -78,6 +80,11 @@ ngx_scc_process_end(ngx_scc_main_conf_t *smcf)
     if (smcf->applier != NULL) {
         ngx_scc_applier_destroy(smcf->applier);
         smcf->applier = NULL;
+    }
+
+    if (smcf->auditor != NULL) {
+        ngx_scc_auditor_destroy(smcf->auditor);
+        smcf->auditor = NULL;
     }
 
     if (smcf->rollup != NULL) {
@@ -179,6 +186,16 @@ ngx_scc_helper_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
     if (smcf->journal.n_dirs != 0 && smcf->applier == NULL) {
         smcf->applier = ngx_scc_applier_create(cycle, &smcf->applier_conf);
         if (smcf->applier == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (smcf->journal.n_dirs != 0 && smcf->auditor == NULL) {
+        ngx_scc_caps_start(&smcf->caps, cycle->log);
+
+        smcf->auditor = ngx_scc_auditor_create(cycle, &smcf->auditor_conf,
+                                               smcf->redis_pool);
+        if (smcf->auditor == NULL) {
             return NGX_ERROR;
         }
     }

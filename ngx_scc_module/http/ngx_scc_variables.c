@@ -134,7 +134,8 @@ ngx_scc_add_variables(ngx_conf_t *cf)
         var->data = v->data;
     }
 
-    return ngx_scc_add_write_variables(cf);
+    return (ngx_scc_add_write_variables(cf) == NGX_OK)
+           ? ngx_scc_add_audit_variables(cf) : NGX_ERROR;
 }
 
 

@@ -11,6 +11,8 @@
 #define NGX_SCC_RECORD_REST  4096
 
 #define NGX_SCC_APPLY_TIMEOUT  30000        /* ms */
+#define NGX_SCC_AUDIT_TIMEOUT  5000         /* ms */
+#define NGX_SCC_AUDIT_IDLE     50           /* ms */
 
 /* In a segment beside the largest batch. */
 #define NGX_SCC_SEGMENT_REST  (NGX_SCC_JOURNAL_ROOM + 2 * SCC_JOURNAL_BLOCK)
@@ -35,6 +37,8 @@ ngx_scc_write_create_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf)
 
     smcf->journal.segment_size = NGX_CONF_UNSET;
     smcf->journal.pending_max = NGX_CONF_UNSET_SIZE;
+    smcf->caps.strict = NGX_CONF_UNSET_UINT;
+    smcf->caps.interval = NGX_CONF_UNSET_MSEC;
     smcf->contribution_max = NGX_CONF_UNSET_SIZE;
 
     smcf->queue.connections = 1;
@@ -58,6 +62,8 @@ ngx_scc_write_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf)
     ngx_conf_init_value(journal->segment_size, 16 * 1024 * 1024);
     ngx_conf_init_size_value(journal->pending_max, 8 * 1024 * 1024);
     ngx_conf_init_size_value(smcf->contribution_max, 256 * 1024);
+    ngx_conf_init_uint_value(smcf->caps.strict, 1);
+    ngx_conf_init_msec_value(smcf->caps.interval, 30000);
 
     /* a batch begins and ends at a block, and so does a segment */
 
@@ -115,7 +121,7 @@ ngx_scc_write_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf)
     smcf->forward_conf.queue = &smcf->queue;
     smcf->forward_conf.pending = smcf->pending;
 
-    return NGX_CONF_OK;
+    return ngx_scc_audit_init_conf(cf, smcf);
 }
 
 
@@ -124,6 +130,8 @@ ngx_scc_write_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf)
 char *
 ngx_scc_apply_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf)
 {
+    char  *error;
+
     if (smcf->journal.n_dirs == 0) {
         return NULL;
     }
@@ -138,7 +146,22 @@ ngx_scc_apply_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf)
     smcf->applier_conf.journal = &smcf->journal;
     smcf->applier_conf.pending = smcf->pending;
 
-    return ngx_scc_pg_conninfo(cf, &smcf->apply_pg);
+    smcf->auditor_conf.caps = &smcf->caps;
+    smcf->auditor_conf.queue = &smcf->queue;
+    smcf->auditor_conf.pg = smcf->pg;
+    smcf->auditor_conf.pg.connections = 1;
+    smcf->auditor_conf.pg.queue = 1;
+    smcf->auditor_conf.pg.timeout = ngx_max(smcf->pg.timeout,
+                                            NGX_SCC_AUDIT_TIMEOUT);
+
+    /* what its role overrides is seen in a new session only */
+
+    smcf->auditor_conf.pg.idle = NGX_SCC_AUDIT_IDLE;
+
+    error = ngx_scc_pg_conninfo(cf, &smcf->auditor_conf.pg);
+
+    return (error != NULL) ? error
+                           : ngx_scc_pg_conninfo(cf, &smcf->apply_pg);
 }
 
 
@@ -257,13 +280,7 @@ ngx_scc_conf_pool(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf)
     ngx_conf_t       copy;
     ngx_conf_file_t  file;
 
-    copy = *cf;
-    file = *cf->conf_file;
-
-    file.file.name.data = smcf->journal_file;
-    file.file.name.len = ngx_strlen(smcf->journal_file);
-    file.line = smcf->journal_line;
-    copy.conf_file = &file;
+    ngx_scc_conf_at_journal(cf, smcf, &copy, &file);
 
     ngx_str_set(&smcf->journal_pool, "scc");
 

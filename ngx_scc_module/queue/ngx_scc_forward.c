@@ -5,17 +5,15 @@
 
 
 #include "ngx_scc_forward.h"
+#include "ngx_scc_ask.h"
 #include "ngx_scc_backoff.h"
+#include "ngx_scc_caps.h"
 
 
 #define NGX_SCC_FORWARD_CHECK  30000    /* ms between looks at the queue */
 #define NGX_SCC_FORWARD_SOON   20       /* ms, while nothing is known of it */
+#define NGX_SCC_FORWARD_AGAIN  1000     /* ms, when the helper knows better */
 #define NGX_SCC_FORWARD_HOLD   20       /* ms between tries to send */
-
-/* what is wrong with the queue; bits */
-#define NGX_SCC_FORWARD_LOST   1        /* no answer, or another process */
-#define NGX_SCC_FORWARD_SYNC   2        /* it does not sync, or it failed */
-#define NGX_SCC_FORWARD_EVICT  4        /* it may remove what it has */
 
 static const ngx_str_t  ngx_scc_forward_stream = ngx_string("scc:queue");
 
@@ -35,10 +33,11 @@ struct ngx_scc_forward_s {
     /* does the queue sync every command, and keep it? */
     ngx_event_t               check_timer;
     ngx_uint_t                asked;        /* incarnation of the question */
+    ngx_msec_t                asked_at;
     ngx_uint_t                answered;     /* of the last good answer; 0 */
-    ngx_uint_t                checking;     /* answers to come */
-    ngx_uint_t                bad;          /* what they say is wrong */
-    ngx_uint_t                told;         /* of it, in the log */
+    ngx_uint_t                checking;
+    ngx_scc_ask_t             ask;
+    scc_report_t              report;
 
     ngx_connection_t          dumb;         /* for the timers' debug log */
 };
@@ -73,20 +72,7 @@ static void ngx_scc_forward_end(ngx_scc_letter_t *letter,
     ngx_scc_letter_event_t event);
 static void ngx_scc_forward_doubt(ngx_scc_forward_t *forward);
 static void ngx_scc_forward_check_timer(ngx_event_t *ev);
-static void ngx_scc_forward_ask(ngx_scc_forward_t *forward,
-    const char *command, const char *arg, const char *pattern,
-    ngx_scc_redis_handler_pt handler);
-static void ngx_scc_forward_append(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply);
-static void ngx_scc_forward_memory(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply);
-static void ngx_scc_forward_info(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply);
-static void ngx_scc_forward_checked(ngx_scc_forward_t *forward,
-    ngx_scc_redis_status_t status, ngx_uint_t bad);
-static void ngx_scc_forward_warn(ngx_scc_forward_t *forward);
-static ngx_uint_t ngx_scc_forward_setting(ngx_scc_redis_reply_t *reply,
-    const char *name, const char *value);
+static void ngx_scc_forward_checked(ngx_scc_ask_t *ask);
 
 
 ngx_scc_forward_t *
@@ -121,6 +107,10 @@ ngx_scc_forward_create(ngx_cycle_t *cycle, ngx_scc_forward_conf_t *conf)
     if (forward->queue == NULL) {
         return NULL;
     }
+
+    forward->ask.pool = forward->queue;
+    forward->ask.handler = ngx_scc_forward_checked;
+    forward->ask.data = forward;
 
     /* letters that are held are waited for when the worker is to end */
 
@@ -322,7 +312,8 @@ ngx_scc_forward_reply(void *data, ngx_scc_redis_status_t status,
 
     synced = (forward->answered != 0
               && forward->answered
-                 == ngx_scc_redis_incarnation(forward->queue));
+                 == ngx_scc_redis_incarnation(forward->queue)
+              && ngx_scc_caps_queue(forward->conf->pending));
 
     ngx_scc_pending_raise(forward->conf->pending, letter->entry.id,
                           synced ? NGX_SCC_PENDING_SYNCED
@@ -444,21 +435,26 @@ ngx_scc_forward_end(ngx_scc_letter_t *letter, ngx_scc_letter_event_t event)
  * An answer says "on disk" only if Redis syncs before each answer, and keeps
  * what it has when its memory is full.  Whether it does is asked at each
  * connect to another process of it, and again from time to time; what cannot
- * be known is taken for no.
+ * be known is taken for no.  The helper, who asks more, tells people.
  */
 
 static void
 ngx_scc_forward_doubt(ngx_scc_forward_t *forward)
 {
     if (forward->answered == 0
-        && forward->asked == ngx_scc_redis_incarnation(forward->queue))
+        && forward->asked == ngx_scc_redis_incarnation(forward->queue)
+        && (ngx_current_msec - forward->asked_at < NGX_SCC_FORWARD_AGAIN
+            || !ngx_scc_caps_queue(forward->conf->pending)))
     {
         return;                 /* it was asked, and the answer was no */
     }
 
-    forward->answered = 0;
+    if (forward->answered != 0) {
+        forward->answered = 0;
+        ngx_scc_caps_doubt(forward->conf->pending);
+    }
 
-    if (forward->checking != 0) {
+    if (forward->checking) {
         return;                 /* its end looks again */
     }
 
@@ -477,201 +473,48 @@ ngx_scc_forward_check_timer(ngx_event_t *ev)
 
     forward = ngx_scc_event_owner(ev, ngx_scc_forward_t, check_timer);
 
-    if (forward->checking != 0) {
-        return;                 /* each answer, or its loss, is told */
+    if (forward->checking) {
+        return;                 /* its end is told */
     }
 
     forward->asked = ngx_scc_redis_incarnation(forward->queue);
-    forward->bad = 0;
+    forward->asked_at = ngx_current_msec;
 
-    /* one pattern each: Redis takes several since 7.0 only */
+    ngx_memzero(&forward->ask.facts, sizeof(scc_audit_queue_t));
+    forward->ask.facts.name = "";
 
-    ngx_scc_forward_ask(forward, "CONFIG", "GET", "*append*",
-                        ngx_scc_forward_append);
-    ngx_scc_forward_ask(forward, "CONFIG", "GET", "maxmemory*",
-                        ngx_scc_forward_memory);
-    ngx_scc_forward_ask(forward, "INFO", "persistence", NULL,
-                        ngx_scc_forward_info);
-
-    if (forward->checking == 0) {
-        forward->answered = 0;
-        ngx_add_timer(ev, NGX_SCC_FORWARD_SOON);
-    }
-}
-
-
-static void
-ngx_scc_forward_ask(ngx_scc_forward_t *forward, const char *command,
-    const char *arg, const char *pattern, ngx_scc_redis_handler_pt handler)
-{
-    ngx_str_t   argv[3];
-    ngx_uint_t  n;
-
-    argv[0].data = (u_char *) command;
-    argv[1].data = (u_char *) arg;
-    argv[2].data = (u_char *) pattern;
-
-    for (n = 0; n < 3 && argv[n].data != NULL; n++) {
-        argv[n].len = ngx_strlen(argv[n].data);
-    }
-
-    if (ngx_scc_redis_command(forward->queue, n, argv, 0, handler, forward)
-        != NULL)
-    {
-        forward->checking++;
-
-    } else {
-        forward->bad |= NGX_SCC_FORWARD_LOST;
-    }
-}
-
-
-static void
-ngx_scc_forward_append(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply)
-{
-    ngx_scc_forward_t *forward = data;
-
-    ngx_uint_t  good;
-
-    good = status == NGX_SCC_REDIS_OK
-           && ngx_scc_forward_setting(reply, "appendonly", "yes")
-           && ngx_scc_forward_setting(reply, "appendfsync", "always")
-           && ngx_scc_forward_setting(reply, "no-appendfsync-on-rewrite",
-                                      "no");
-
-    ngx_scc_forward_checked(forward, status,
-                            good ? 0 : NGX_SCC_FORWARD_SYNC);
-}
-
-
-static void
-ngx_scc_forward_memory(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply)
-{
-    ngx_scc_forward_t *forward = data;
-
-    ngx_uint_t  good;
-
-    good = status == NGX_SCC_REDIS_OK
-           && (ngx_scc_forward_setting(reply, "maxmemory-policy",
-                                       "noeviction")
-               || ngx_scc_forward_setting(reply, "maxmemory", "0"));
-
-    ngx_scc_forward_checked(forward, status,
-                            good ? 0 : NGX_SCC_FORWARD_EVICT);
-}
-
-
-static void
-ngx_scc_forward_info(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply)
-{
-    ngx_scc_forward_t *forward = data;
-
-    ngx_str_t   text;
-    ngx_uint_t  good;
-
-    ngx_str_null(&text);
-
-    if (status == NGX_SCC_REDIS_OK
-        && ngx_scc_reply_type(reply) == NGX_SCC_REPLY_STRING)
-    {
-        text = ngx_scc_reply_str(reply);
-    }
-
-    good = text.len != 0
-           && ngx_strnstr(text.data, "aof_enabled:1", text.len) != NULL
-           && ngx_strnstr(text.data, "aof_last_write_status:ok", text.len)
-              != NULL;
-
-    ngx_scc_forward_checked(forward, status,
-                            good ? 0 : NGX_SCC_FORWARD_SYNC);
-}
-
-
-static void
-ngx_scc_forward_checked(ngx_scc_forward_t *forward,
-    ngx_scc_redis_status_t status, ngx_uint_t bad)
-{
-    forward->bad |= (status == NGX_SCC_REDIS_OK) ? bad
-                                                 : NGX_SCC_FORWARD_LOST;
-
-    if (--forward->checking != 0) {
+    if (ngx_scc_ask(&forward->ask) == NGX_OK) {
+        forward->checking = 1;
         return;
     }
 
-    if (forward->asked != ngx_scc_redis_incarnation(forward->queue)
+    forward->answered = 0;
+    ngx_add_timer(ev, NGX_SCC_FORWARD_SOON);
+}
+
+
+static void
+ngx_scc_forward_checked(ngx_scc_ask_t *ask)
+{
+    ngx_scc_forward_t  *forward;
+
+    forward = ask->data;
+    forward->checking = 0;
+
+    if (ask->lost
+        || ask->incarnation != forward->asked
         || !ngx_scc_redis_ready(forward->queue))
     {
-        forward->bad |= NGX_SCC_FORWARD_LOST;
-    }
-
-    forward->answered = forward->bad ? 0 : forward->asked;
-
-    if (forward->bad & NGX_SCC_FORWARD_LOST) {
+        forward->answered = 0;
         ngx_add_timer(&forward->check_timer, NGX_SCC_FORWARD_SOON);
         return;
     }
 
-    ngx_scc_forward_warn(forward);
+    scc_audit_begin(&forward->report);
+    scc_audit_queue_look(&forward->report, &ask->facts);
+
+    forward->answered = (scc_audit_caps(&forward->report) & SCC_CAP_QUEUE)
+                        ? forward->asked : 0;
 
     ngx_add_timer(&forward->check_timer, NGX_SCC_FORWARD_CHECK);
-}
-
-
-static void
-ngx_scc_forward_warn(ngx_scc_forward_t *forward)
-{
-    ngx_uint_t  news;
-
-    news = forward->bad & ~forward->told;
-    forward->told = forward->bad;
-
-    if (news & NGX_SCC_FORWARD_SYNC) {
-        ngx_log_error(NGX_LOG_WARN, forward->log, 0,
-                      "scc: the queue %V may lose what it has taken: "
-                      "\"appendonly yes\", \"appendfsync always\" and "
-                      "\"no-appendfsync-on-rewrite no\" cannot be seen "
-                      "there; queue=1 will not be said",
-                      &forward->conf->queue->addr.name);
-    }
-
-    if (news & NGX_SCC_FORWARD_EVICT) {
-        ngx_log_error(NGX_LOG_WARN, forward->log, 0,
-                      "scc: the queue %V may evict what it has taken: "
-                      "neither \"maxmemory-policy noeviction\" nor "
-                      "\"maxmemory 0\" can be seen there; set one, or "
-                      "queue=1 will not be said",
-                      &forward->conf->queue->addr.name);
-    }
-}
-
-
-static ngx_uint_t
-ngx_scc_forward_setting(ngx_scc_redis_reply_t *reply, const char *name,
-    const char *value)
-{
-    ngx_str_t   key, text;
-    ngx_uint_t  i, n;
-
-    if (ngx_scc_reply_type(reply) != NGX_SCC_REPLY_ARRAY) {
-        return 0;
-    }
-
-    n = ngx_scc_reply_elements(reply);
-
-    for (i = 0; i + 1 < n; i += 2) {
-        key = ngx_scc_reply_str(ngx_scc_reply_element(reply, i));
-        text = ngx_scc_reply_str(ngx_scc_reply_element(reply, i + 1));
-
-        if (key.len == ngx_strlen(name)
-            && ngx_strncmp(key.data, name, key.len) == 0)
-        {
-            return text.len == ngx_strlen(value)
-                   && ngx_strncmp(text.data, value, text.len) == 0;
-        }
-    }
-
-    return 0;
 }

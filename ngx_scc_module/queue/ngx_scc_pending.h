@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 
 #include "ngx_scc_journal.h"
+#include "scc_audit.h"
 
 
 /*
@@ -91,6 +92,35 @@ typedef struct {
 } ngx_scc_write_stat_t;
 
 
+/*
+ * What the audit has found, by the helper for all processes
+ * (ngx_scc_caps.h).  Words that are read without the lock are written whole;
+ * times are milliseconds since boot, 0: never.
+ */
+
+typedef struct {
+    uint64_t                 key;       /* of the journal's directives */
+    uint64_t                 journal;   /* when it was last tried */
+    uint64_t                 queue;     /* when the rest was last asked */
+    uint64_t                 store;
+    uint64_t                 caps;      /* SCC_CAP_... */
+    uint64_t                 again;     /* somebody doubts: at once */
+    uint64_t                 audits;
+
+    /* for the next look; the helper's alone */
+    uint64_t                 known_key;
+    uint64_t                 known_dev[SCC_AUDIT_DIRS];
+    uint64_t                 known_ino[SCC_AUDIT_DIRS];
+    char                     known_run_id[SCC_AUDIT_WORD];
+    char                     known_last_id[SCC_AUDIT_WORD];
+    uint64_t                 known_added;
+    char                     known_file[SCC_AUDIT_TEXT];
+    uint64_t                 known_file_ino;
+
+    scc_report_t             report;    /* under the mutex */
+} ngx_scc_audit_shared_t;
+
+
 typedef struct {
     uint64_t                 magic;     /* layout and its sizes */
     uint64_t                 hlc;       /* the last given out or seen */
@@ -105,6 +135,7 @@ typedef struct {
                                            "applied", milliseconds since
                                            boot */
     ngx_scc_write_stat_t     stat;
+    ngx_scc_audit_shared_t   audit;
     ngx_uint_t               buckets;
     ngx_scc_pending_entry_t  entries[1];
 } ngx_scc_pending_shared_t;

@@ -14,6 +14,7 @@ static ngx_err_t ngx_scc_segment_file(ngx_scc_segment_t *s, off_t size);
 static ngx_err_t ngx_scc_segment_take(ngx_scc_segment_t *s, off_t size);
 static ngx_err_t ngx_scc_segment_allocate(ngx_fd_t fd, off_t size);
 static ngx_err_t ngx_scc_segment_sync_dir(const char *path, size_t dir_len);
+static ngx_err_t ngx_scc_segment_dir(ngx_scc_segment_t *s, struct stat *st);
 
 
 ngx_err_t
@@ -21,9 +22,10 @@ ngx_scc_segment_create(ngx_scc_segment_t *s, const char *dir,
     const char *name, off_t size, const scc_segment_t *head,
     ngx_uint_t *reserve)
 {
-    u_char    *last, block[SCC_JOURNAL_BLOCK];
-    uint32_t   chain;
-    ngx_err_t  err;
+    u_char       *last, block[SCC_JOURNAL_BLOCK];
+    uint32_t      chain;
+    ngx_err_t     err;
+    struct stat   st;
 
     ngx_memzero(s, sizeof(ngx_scc_segment_t));
     s->fd = NGX_INVALID_FILE;
@@ -65,6 +67,10 @@ ngx_scc_segment_create(ngx_scc_segment_t *s, const char *dir,
         err = ngx_scc_segment_sync_dir(s->path, s->dir_len);
     }
 
+    if (err == 0) {
+        err = ngx_scc_segment_dir(s, &st);
+    }
+
     if (err) {
 
         /* nothing was ever acknowledged from it */
@@ -76,6 +82,8 @@ ngx_scc_segment_create(ngx_scc_segment_t *s, const char *dir,
 
     s->pos = SCC_JOURNAL_BLOCK;
     s->size = size;
+    s->dir_dev = st.st_dev;
+    s->dir_ino = st.st_ino;
     ngx_memcpy(s->id, head->segment, 16);
 
     scc_chain_begin(&s->chain, head, chain);
@@ -123,9 +131,13 @@ ngx_scc_segment_append(ngx_scc_segment_t *s, const u_char *p, size_t size)
         err = ngx_errno;
     }
 
-    /* what was removed under us is durable for nobody */
+    /* what was removed or moved under us is durable for nobody */
 
-    if (err == 0 && (fstat(s->fd, &st) == -1 || st.st_nlink == 0)) {
+    if (err == 0
+        && (fstat(s->fd, &st) == -1 || st.st_nlink == 0
+            || ngx_scc_segment_dir(s, &st) != 0
+            || st.st_dev != s->dir_dev || st.st_ino != s->dir_ino))
+    {
         err = NGX_ENOENT;
     }
 
@@ -305,4 +317,18 @@ ngx_scc_segment_sync_dir(const char *path, size_t dir_len)
     dir[dir_len] = '\0';
 
     return (ngx_scc_disk_sync_dir(dir) == NGX_OK) ? 0 : ngx_errno;
+}
+
+
+/* What has the directory's name now. */
+
+static ngx_err_t
+ngx_scc_segment_dir(ngx_scc_segment_t *s, struct stat *st)
+{
+    char  dir[NGX_MAX_PATH];
+
+    ngx_memcpy(dir, s->path, s->dir_len);
+    dir[s->dir_len] = '\0';
+
+    return (stat(dir, st) == -1) ? ngx_errno : 0;
 }

@@ -28,6 +28,8 @@ typedef struct {
     ngx_fd_t             fd;            /* -1: none */
     char                 path[NGX_MAX_PATH];    /* of the .open file */
     size_t               dir_len;
+    dev_t                dir_dev;       /* the directory, as it was */
+    ino_t                dir_ino;
     off_t                pos;           /* where the next batch goes */
     off_t                size;          /* preallocated */
     scc_chain_t          chain;

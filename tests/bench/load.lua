@@ -1,28 +1,18 @@
 -- Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
 
--- For wrk, as load.lua: lines are a path, then headers "Name: value", with
--- tabs between.
+-- For wrk: asks for the paths of a file in turn, reports as one JSON line.
 
-local requests, at = {}, 0
+local paths, at = {}, 0
 
 function init(args)
     for line in io.lines(args[1]) do
-        local path, headers = nil, {}
-        for field in line:gmatch("[^\t]+") do
-            local name, value = field:match("^([%w-]+): (.*)$")
-            if path == nil then
-                path = field
-            else
-                headers[name] = value
-            end
-        end
-        requests[#requests + 1] = wrk.format("GET", path, headers)
+        paths[#paths + 1] = wrk.format("GET", line)
     end
 end
 
 function request()
-    at = at % #requests + 1
-    return requests[at]
+    at = at % #paths + 1
+    return paths[at]
 end
 
 function done(summary, latency)

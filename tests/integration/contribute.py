@@ -57,6 +57,7 @@ def store_uuid(pg):
 
 def journal_dir(store, kind="journal"):
     path = new_dir(kind)
+    os.chmod(path, 0o700)
     sccj.init(path, store)
     return path
 
@@ -89,8 +90,14 @@ class Writer(Nginx):
     def start(self, wait=True):
         super().start(wait)
         if wait and not self.helper:
+            self.wait_audit()
             self.stop_helper()
         return self
+
+    def wait_audit(self, limit=20):
+        """What may be claimed is known when the helper has looked."""
+        wait_until(lambda: "scc: the durability audit has" in self.log(),
+                   limit, "the durability audit")
 
     def reload(self, wait_old=True, limit=30):
         for pid in self.kids("cache manager"):

@@ -68,6 +68,10 @@ MAIN = {
                                                      "none"]),
     "scc_journal_pending": (["8m", "300k"], ["0", "x", "", "-1", "100k",
                                              "16m", "17m"]),
+    "scc_audit": (["strict", "warn"], ["", "x", "on", "strict 1"]),
+    "scc_audit_interval": (["100ms", "30s", "5m"], ["0", "x", "", "-1"]),
+    "scc_journal_allow_fs": (["overlay", "nfs cifs fuse 9p"],
+                             ["", "tmpfs", "ext4", "overlay;x"]),
     "scc_queue": (
         ["127.0.0.1", "unix:/tmp/none.sock db=1", "127.0.0.1:6380",
          "unix:/tmp/none.sock user=scc password_file=@SECRET@"],

@@ -541,8 +541,7 @@ DECLARE
     f  text;
 BEGIN
     FOREACH t IN ARRAY ARRAY['place', 'building', 'place_accessibility',
-                             'building_accessibility', 'contributor',
-                             'photo']
+                             'building_accessibility', 'contributor']
     LOOP
         EXECUTE format('CREATE TRIGGER take_turn '
             'BEFORE INSERT OR UPDATE OR DELETE ON scc.%I '
