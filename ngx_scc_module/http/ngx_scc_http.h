@@ -412,6 +412,7 @@ void *ngx_scc_pool_grow(void *pool, void *old, size_t used, size_t size);
 
 /* ngx_scc_variables.c */
 ngx_int_t ngx_scc_add_variables(ngx_conf_t *cf);
+ngx_int_t ngx_scc_init_variables(ngx_conf_t *cf);
 ngx_int_t ngx_scc_add_write_variables(ngx_conf_t *cf);
 ngx_int_t ngx_scc_add_audit_variables(ngx_conf_t *cf);
 

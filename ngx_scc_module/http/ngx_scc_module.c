@@ -425,7 +425,7 @@ static ngx_command_t  ngx_scc_commands[] = {
 
 static ngx_http_module_t  ngx_scc_module_ctx = {
     ngx_scc_add_variables,         /* preconfiguration */
-    NULL,                          /* postconfiguration */
+    ngx_scc_init_variables,        /* postconfiguration */
 
     ngx_scc_create_main_conf,      /* create main configuration */
     ngx_scc_init_main_conf,        /* init main configuration */

@@ -7,6 +7,9 @@
 #include "ngx_scc_http.h"
 
 
+#define NGX_SCC_VARIABLES_HASH  2048
+
+
 static ngx_int_t ngx_scc_variable_cache_status(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_scc_variable_route(ngx_http_request_t *r,
@@ -136,6 +139,22 @@ ngx_scc_add_variables(ngx_conf_t *cf)
 
     return (ngx_scc_add_write_variables(cf) == NGX_OK)
            ? ngx_scc_add_audit_variables(cf) : NGX_ERROR;
+}
+
+
+/* Room for ours beside nginx's, or it warns at every start. */
+
+ngx_int_t
+ngx_scc_init_variables(ngx_conf_t *cf)
+{
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    cmcf->variables_hash_max_size = ngx_max(cmcf->variables_hash_max_size,
+                                            NGX_SCC_VARIABLES_HASH);
+
+    return NGX_OK;
 }
 
 
