@@ -4,6 +4,7 @@
  */
 
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,7 +22,6 @@
 #define SCC_CTL_DISK_PIECE  (1024 * 1024)
 
 
-static int scc_ctl_disk_put(int fd, scc_str_t bytes);
 static int scc_ctl_disk_owner(int fd, const char *path);
 static int scc_ctl_disk_digest(const char *path, int flags,
     uint8_t sha256[32]);
@@ -103,9 +103,56 @@ scc_ctl_disk_write(const char *path, scc_str_t bytes)
 
 
 int
+scc_ctl_disk_put(int fd, scc_str_t bytes)
+{
+    size_t   done;
+    ssize_t  n;
+
+    for (done = 0; done < bytes.len; done += (size_t) n) {
+        n = write(fd, bytes.data + done, bytes.len - done);
+
+        if (n == 0) {
+            errno = ENOSPC;
+            return -1;
+        }
+
+        if (n == -1) {
+            if (errno != EINTR) {
+                return -1;
+            }
+
+            n = 0;
+        }
+    }
+
+    return 0;
+}
+
+
+int
+scc_ctl_disk_sync_dir(const char *dir)
+{
+    int  fd, rc, saved;
+
+    fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd == -1) {
+        return -1;
+    }
+
+    rc = fsync(fd);
+    saved = errno;
+    (void) close(fd);
+    errno = saved;
+
+    return rc;
+}
+
+
+int
 scc_ctl_disk_sync_folder(const char *path)
 {
-    int          fd, rc, saved;
+    int          rc, saved;
     char        *folder;
     const char  *slash;
 
@@ -118,17 +165,46 @@ scc_ctl_disk_sync_folder(const char *path)
         return -1;
     }
 
-    fd = open(folder, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    rc = scc_ctl_disk_sync_dir(folder);
+    saved = errno;
     free(folder);
+    errno = saved;
 
-    if (fd == -1) {
-        return -1;
+    return rc;
+}
+
+
+int
+scc_ctl_disk_list(const char *dir,
+    int (*each)(void *data, const char *dir, const char *name), void *data)
+{
+    int             rc;
+    DIR            *d;
+    struct dirent  *entry;
+
+    rc = 0;
+    d = opendir(dir);
+
+    while (d != NULL && rc == 0) {
+        errno = 0;
+        entry = readdir(d);
+
+        if (entry == NULL) {
+            break;
+        }
+
+        rc = each(data, dir, entry->d_name);
     }
 
-    rc = fsync(fd);
-    saved = errno;
-    (void) close(fd);
-    errno = saved;
+    if (rc == 0 && errno != 0) {
+        scc_ctl_error("cannot read directory \"%s\": %s", dir,
+                      strerror(errno));
+        rc = -1;
+    }
+
+    if (d != NULL) {
+        (void) closedir(d);
+    }
 
     return rc;
 }
@@ -196,28 +272,6 @@ scc_ctl_disk_read(const char *path, size_t max, scc_buf_t *b)
     errno = saved;
 
     return rc;
-}
-
-
-static int
-scc_ctl_disk_put(int fd, scc_str_t bytes)
-{
-    size_t   done;
-    ssize_t  n;
-
-    for (done = 0; done < bytes.len; done += (size_t) n) {
-        n = write(fd, bytes.data + done, bytes.len - done);
-
-        if (n == -1) {
-            if (errno != EINTR) {
-                return -1;
-            }
-
-            n = 0;
-        }
-    }
-
-    return 0;
 }
 
 

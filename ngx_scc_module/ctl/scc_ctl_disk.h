@@ -12,8 +12,8 @@
 #include "scc_buf.h"
 
 
-/* Files that are whole after a power cut.  These say nothing: errno is set
-   where they fail. */
+/* Files that are whole after a power cut.  These say nothing, but for one:
+   errno is set where they fail. */
 
 /*
  * A new file beside "path" with these bytes, synced: its name, on the heap,
@@ -27,8 +27,20 @@ int scc_ctl_disk_rename(const char *from, const char *to);
 /* Both. */
 int scc_ctl_disk_write(const char *path, scc_str_t bytes);
 
-/* The folder that "path" is in. */
+/* All of it where the file stands; a disk that takes nothing is full. */
+int scc_ctl_disk_put(int fd, scc_str_t bytes);
+
+/* A directory's names; those of the folder that "path" is in. */
+int scc_ctl_disk_sync_dir(const char *dir);
 int scc_ctl_disk_sync_folder(const char *path);
+
+/*
+ * Calls "each" with every name in a directory, in any order, until one call
+ * returns something else than 0, which is returned then.  A directory that
+ * cannot be read to its end is an error, which this one says.
+ */
+int scc_ctl_disk_list(const char *dir,
+    int (*each)(void *data, const char *dir, const char *name), void *data);
 
 /*
  * The digest of what the disk has: read past the page cache, which may hold

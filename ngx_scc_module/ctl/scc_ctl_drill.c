@@ -4,7 +4,6 @@
  */
 
 
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,9 +24,17 @@
 #include "scc_ctl_stamp.h"
 
 
+typedef struct {
+    scc_ctl_drill_t    *drill;
+    const char         *store;              /* NULL: any */
+    unsigned            n;
+} scc_ctl_drill_look_t;
+
+
 static int scc_ctl_drill(const scc_ctl_args_t *args);
 static int scc_ctl_drill_store(scc_ctl_drill_t *d, const char *from,
     const char *store);
+static int scc_ctl_drill_name(void *data, const char *dir, const char *name);
 static int scc_ctl_drill_run(scc_ctl_drill_t *d, const scc_ctl_args_t *args,
     const char *live);
 static int scc_ctl_drill_child(scc_ctl_drill_t *d, const char *live);
@@ -140,48 +147,23 @@ scc_ctl_drill(const scc_ctl_args_t *args)
 static int
 scc_ctl_drill_store(scc_ctl_drill_t *d, const char *from, const char *store)
 {
-    DIR            *dir;
-    uint8_t         uuid[16];
-    unsigned        n;
-    scc_str_t       text;
-    const char     *name;
-    struct dirent  *entry;
+    scc_ctl_drill_look_t  look;
 
-    dir = opendir(from);
+    look.drill = d;
+    look.store = store;
+    look.n = 0;
 
-    if (dir == NULL) {
-        scc_ctl_error("cannot read directory \"%s\": %s", from,
-                      strerror(errno));
+    if (scc_ctl_disk_list(from, scc_ctl_drill_name, &look) != 0) {
         return -1;
     }
 
-    n = 0;
-
-    while ((entry = readdir(dir)) != NULL) {
-        name = entry->d_name;
-        text.data = (const uint8_t *) name;
-        text.len = strlen(name);
-
-        if (text.len != 36 || scc_uuid_parse(text, uuid) != SCC_OK
-            || (store != NULL && strcasecmp(name, store) != 0))
-        {
-            continue;
-        }
-
-        memcpy(d->uuid, name, 37);
-        snprintf(d->dest, sizeof(d->dest), "%s/%s", from, name);
-        n++;
-    }
-
-    (void) closedir(dir);
-
-    if (n == 1) {
+    if (look.n == 1) {
         return 0;
     }
 
-    if (n > 1) {
+    if (look.n > 1) {
         scc_ctl_error("\"%s\" has copies of %u stores; say which one with "
-                      "--store", from, n);
+                      "--store", from, look.n);
     } else {
         scc_ctl_error("\"%s\" has no copies%s; it should be what \"sccctl "
                       "ship --to\" was given", from,
@@ -189,6 +171,30 @@ scc_ctl_drill_store(scc_ctl_drill_t *d, const char *from, const char *store)
     }
 
     return -1;
+}
+
+
+static int
+scc_ctl_drill_name(void *data, const char *dir, const char *name)
+{
+    scc_ctl_drill_look_t *look = data;
+
+    uint8_t    uuid[16];
+    scc_str_t  text;
+
+    text.data = (const uint8_t *) name;
+    text.len = strlen(name);
+
+    if (text.len == 36 && scc_uuid_parse(text, uuid) == SCC_OK
+        && (look->store == NULL || strcasecmp(name, look->store) == 0))
+    {
+        memcpy(look->drill->uuid, name, 37);
+        snprintf(look->drill->dest, sizeof(look->drill->dest), "%s/%s", dir,
+                 name);
+        look->n++;
+    }
+
+    return 0;
 }
 
 

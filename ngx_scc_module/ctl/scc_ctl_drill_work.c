@@ -4,7 +4,6 @@
  */
 
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -24,7 +23,14 @@
 #define SCC_CTL_DRILL_EPOCH  "2"
 
 
-static int scc_ctl_drill_host(scc_ctl_drill_t *d, const char *path);
+typedef struct {
+    scc_ctl_drill_t    *drill;
+    char              **hosts;              /* of SCC_CTL_DRILL_HOSTS */
+} scc_ctl_drill_hosts_t;
+
+
+static int scc_ctl_drill_host(void *data, const char *dir, const char *name);
+static int scc_ctl_drill_file(void *data, const char *dir, const char *name);
 static int scc_ctl_drill_object(scc_ctl_drill_t *d, const char *path);
 static int scc_ctl_drill_init(scc_ctl_drill_t *d);
 static int scc_ctl_drill_records(scc_ctl_drill_t *d, char **hosts,
@@ -102,119 +108,108 @@ scc_ctl_drill_work(scc_ctl_drill_t *d, const char *live)
 int
 scc_ctl_drill_objects(scc_ctl_drill_t *d, char *hosts[SCC_CTL_DRILL_HOSTS])
 {
-    int             rc;
-    DIR            *dir;
-    char           *path;
-    struct stat     st;
-    struct dirent  *entry;
+    scc_ctl_drill_hosts_t  look;
 
-    dir = opendir(d->dest);
+    look.drill = d;
+    look.hosts = hosts;
 
-    if (dir == NULL) {
-        scc_ctl_error("cannot read directory \"%s\": %s", d->dest,
-                      strerror(errno));
+    if (scc_ctl_disk_list(d->dest, scc_ctl_drill_host, &look) != 0) {
         return -1;
     }
 
-    rc = 0;
-
-    while (rc == 0 && (entry = readdir(dir)) != NULL) {
-
-        if (entry->d_name[0] == '.') {
-            continue;
-        }
-
-        if (asprintf(&path, "%s/%s", d->dest, entry->d_name) == -1) {
-            scc_ctl_error("out of memory");
-            rc = -1;
-            break;
-        }
-
-        if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
-            free(path);
-            continue;
-        }
-
-        if (d->hosts == SCC_CTL_DRILL_HOSTS) {
-            scc_ctl_error("\"%s\" has more than %d folders", d->dest,
-                          SCC_CTL_DRILL_HOSTS);
-            free(path);
-            rc = -1;
-            break;
-        }
-
-        hosts[d->hosts++] = path;
-        rc = scc_ctl_drill_host(d, path);
-    }
-
-    (void) closedir(dir);
-
-    if (rc == 0 && d->objects + d->tails == 0) {
+    if (d->objects + d->tails == 0) {
         scc_ctl_error("there is no segment in \"%s\"", d->dest);
-        rc = -1;
+        return -1;
     }
 
-    return rc;
+    return 0;
 }
 
 
 static int
-scc_ctl_drill_host(scc_ctl_drill_t *d, const char *path)
+scc_ctl_drill_host(void *data, const char *dir, const char *name)
 {
-    int             rc;
-    DIR            *dir;
-    char           *file;
-    size_t          len;
-    struct stat     st;
-    struct dirent  *entry;
+    scc_ctl_drill_hosts_t *look = data;
 
-    dir = opendir(path);
+    char             *path;
+    struct stat       st;
+    scc_ctl_drill_t  *d;
 
-    if (dir == NULL) {
-        scc_ctl_error("cannot read directory \"%s\": %s", path,
-                      strerror(errno));
+    d = look->drill;
+
+    if (name[0] == '.') {
+        return 0;
+    }
+
+    if (asprintf(&path, "%s/%s", dir, name) == -1) {
+        scc_ctl_error("out of memory");
+        return -1;
+    }
+
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        free(path);
+        return 0;
+    }
+
+    if (d->hosts == SCC_CTL_DRILL_HOSTS) {
+        scc_ctl_error("\"%s\" has more than %d folders", dir,
+                      SCC_CTL_DRILL_HOSTS);
+        free(path);
+        return -1;
+    }
+
+    look->hosts[d->hosts++] = path;
+
+    return scc_ctl_disk_list(path, scc_ctl_drill_file, d);
+}
+
+
+static int
+scc_ctl_drill_file(void *data, const char *dir, const char *name)
+{
+    scc_ctl_drill_t *d = data;
+
+    int          rc;
+    char        *path;
+    size_t       len;
+    struct stat  st;
+
+    len = strlen(name);
+
+    if (len > 8 && strcmp(name + len - 8, ".damaged") == 0) {
+        scc_ctl_drill_found(d, "%s/%s: shipped as damaged; \"sccctl journal "
+                            "cat\" prints what is whole", dir, name);
+        return 0;
+    }
+
+    if (!scc_ctl_segment_name(name)) {
+        return 0;
+    }
+
+    if (asprintf(&path, "%s/%s", dir, name) == -1) {
+        scc_ctl_error("out of memory");
         return -1;
     }
 
     rc = 0;
 
-    while (rc == 0 && (entry = readdir(dir)) != NULL) {
+    if (stat(path, &st) != 0) {
+        scc_ctl_error("cannot look at \"%s\": %s", path, strerror(errno));
+        rc = -1;
 
-        len = strlen(entry->d_name);
+    } else {
+        d->bytes += (uint64_t) st.st_size;
 
-        if (len > 8 && strcmp(entry->d_name + len - 8, ".damaged") == 0) {
-            scc_ctl_drill_found(d, "%s/%s: shipped as damaged; \"sccctl "
-                                "journal cat\" prints what is whole", path,
-                                entry->d_name);
-            continue;
-        }
-
-        if (!scc_ctl_segment_name(entry->d_name)) {
-            continue;
-        }
-
-        if (asprintf(&file, "%s/%s", path, entry->d_name) == -1) {
-            scc_ctl_error("out of memory");
-            rc = -1;
-            break;
-        }
-
-        if (stat(file, &st) == 0) {
-            d->bytes += (uint64_t) st.st_size;
-        }
-
-        if (strcmp(entry->d_name + len - 4, ".seg") != 0) {
+        if (strcmp(name + len - 4, ".seg") != 0) {
             d->tails += (st.st_size > 0);
 
         } else {
             d->objects++;
-            rc = scc_ctl_drill_object(d, file);
+            rc = scc_ctl_drill_object(d, path);
         }
-
-        free(file);
     }
 
-    (void) closedir(dir);
+    free(path);
 
     return rc;
 }

@@ -12,12 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "scc_ctl_disk.h"
 #include "scc_ctl_file.h"
 
 
 static int scc_ctl_file_temp(scc_ctl_file_t *f);
 static int scc_ctl_file_fault(scc_ctl_file_t *f);
-static int scc_ctl_file_folder(const char *path);
 static void scc_ctl_file_signals(void);
 static void scc_ctl_file_killed(int signo);
 
@@ -88,7 +88,15 @@ scc_ctl_file_commit(scc_ctl_file_t *f)
     free(f->temp);
     f->temp = NULL;
 
-    return scc_ctl_file_folder(f->path);
+    /* the new name is safe when its folder is */
+
+    if (scc_ctl_disk_sync_folder(f->path) != 0) {
+        scc_ctl_error("cannot sync the folder of \"%s\": %s", f->path,
+                      strerror(errno));
+        return -1;
+    }
+
+    return 0;
 }
 
 
@@ -178,44 +186,6 @@ scc_ctl_file_fault(scc_ctl_file_t *f)
                   f->path != NULL ? "\"" : "", strerror(errno));
 
     return -1;
-}
-
-
-/* The new name is safe when its folder is. */
-
-static int
-scc_ctl_file_folder(const char *path)
-{
-    int    fd, rc;
-    char  *folder, *end;
-
-    folder = strdup(path);
-    if (folder == NULL) {
-        scc_ctl_error("out of memory");
-        return -1;
-    }
-
-    end = strrchr(folder, '/');
-
-    if (end != NULL) {
-        end[end == folder] = '\0';
-    }
-
-    fd = open(end != NULL ? folder : ".", O_RDONLY | O_DIRECTORY);
-    rc = (fd != -1 && fsync(fd) == 0) ? 0 : -1;
-
-    if (rc != 0) {
-        scc_ctl_error("cannot sync the folder \"%s\": %s", folder,
-                      strerror(errno));
-    }
-
-    if (fd != -1) {
-        (void) close(fd);
-    }
-
-    free(folder);
-
-    return rc;
 }
 
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "scc_contribution.h"
+#include "scc_ctl_disk.h"
 #include "scc_ctl_journal.h"
 #include "scc_ctl_store.h"
 
@@ -49,7 +50,6 @@ static bool scc_ctl_erase_true(const scc_ctl_segment_t *s,
     const scc_buf_t *out);
 static int scc_ctl_erase_replace(const scc_ctl_segment_t *s,
     const scc_buf_t *out);
-static int scc_ctl_erase_write(int fd, const scc_buf_t *out);
 
 
 int
@@ -426,8 +426,8 @@ scc_ctl_erase_true(const scc_ctl_segment_t *s, const scc_buf_t *out)
 static int
 scc_ctl_erase_replace(const scc_ctl_segment_t *s, const scc_buf_t *out)
 {
-    int          fd, dir, rc;
-    char        *tmp, *folder;
+    int          fd, rc;
+    char        *tmp;
     struct stat  st;
 
     if (asprintf(&tmp, "%s.erase", s->path) == -1) {
@@ -435,29 +435,19 @@ scc_ctl_erase_replace(const scc_ctl_segment_t *s, const scc_buf_t *out)
         return -1;
     }
 
-    folder = strndup(s->path, (size_t) (s->name - s->path));
-
     rc = -1;
     fd = open(tmp, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC, 0600);
 
     /* nginx's user reads it, whoever runs this */
 
-    if (fd != -1 && folder != NULL
+    if (fd != -1
         && stat(s->path, &st) == 0
         && fchown(fd, st.st_uid, st.st_gid) == 0
         && fchmod(fd, st.st_mode & 07777) == 0
-        && scc_ctl_erase_write(fd, out) == 0
-        && fsync(fd) == 0
-        && rename(tmp, s->path) == 0)
+        && scc_ctl_disk_put(fd, scc_buf_get(out)) == 0
+        && fsync(fd) == 0)
     {
-        dir = open(*folder != '\0' ? folder : ".",
-                   O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-
-        rc = (dir != -1 && fsync(dir) == 0) ? 0 : -1;
-
-        if (dir != -1) {
-            (void) close(dir);
-        }
+        rc = scc_ctl_disk_rename(tmp, s->path);
     }
 
     if (rc != 0) {
@@ -470,30 +460,7 @@ scc_ctl_erase_replace(const scc_ctl_segment_t *s, const scc_buf_t *out)
         (void) close(fd);
     }
 
-    free(folder);
     free(tmp);
 
     return rc;
-}
-
-
-static int
-scc_ctl_erase_write(int fd, const scc_buf_t *out)
-{
-    size_t   done;
-    ssize_t  n;
-
-    for (done = 0; done < out->used; done += (size_t) n) {
-        n = write(fd, out->start + done, out->used - done);
-
-        if (n == -1) {
-            if (errno != EINTR) {
-                return -1;
-            }
-
-            n = 0;
-        }
-    }
-
-    return 0;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "scc_contribution.h"
+#include "scc_ctl_disk.h"
 #include "scc_ctl_journal.h"
 
 
@@ -340,18 +341,13 @@ scc_ctl_init_owner(const char *dir)
 static int
 scc_ctl_init_sync(const char *dir)
 {
-    int  fd, rc;
+    int  rc;
 
-    fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-    rc = (fd == -1) ? -1 : fsync(fd);
+    rc = scc_ctl_disk_sync_dir(dir);
 
     if (rc != 0) {
         scc_ctl_error("cannot sync directory \"%s\": %s", dir,
                       strerror(errno));
-    }
-
-    if (fd != -1) {
-        (void) close(fd);
     }
 
     return rc;

@@ -4,12 +4,12 @@
  */
 
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "scc_ctl_disk.h"
 #include "scc_ctl_numbers.h"
 
 
@@ -18,6 +18,14 @@
 #define SCC_CTL_NUMBERS_OID_TEXTS  1009
 
 
+typedef struct {
+    scc_ctl_numbers_t  *numbers;
+    const uint8_t      *store;
+} scc_ctl_numbers_look_t;
+
+
+static int scc_ctl_numbers_name(void *data, const char *dir,
+    const char *name);
 static int scc_ctl_numbers_file(scc_ctl_numbers_t *ns, const char *path,
     const uint8_t *store);
 static int scc_ctl_numbers_add(scc_ctl_numbers_t *ns, const scc_number_t *n);
@@ -31,40 +39,38 @@ int
 scc_ctl_numbers_read(scc_ctl_numbers_t *ns, const char *dir,
     const uint8_t *store)
 {
-    int             rc;
-    DIR            *d;
-    char           *path;
-    const char     *dot;
-    struct dirent  *entry;
+    scc_ctl_numbers_look_t  look;
 
-    d = opendir(dir);
+    look.numbers = ns;
+    look.store = store;
 
-    if (d == NULL) {
-        scc_ctl_error("cannot read directory \"%s\": %s", dir,
-                      strerror(errno));
+    return scc_ctl_disk_list(dir, scc_ctl_numbers_name, &look);
+}
+
+
+static int
+scc_ctl_numbers_name(void *data, const char *dir, const char *name)
+{
+    scc_ctl_numbers_look_t *look = data;
+
+    int          rc;
+    char        *path;
+    const char  *dot;
+
+    dot = strrchr(name, '.');
+
+    if (dot == NULL || strcmp(dot, SCC_NUMBER_SUFFIX) != 0) {
+        return 0;
+    }
+
+    if (asprintf(&path, "%s/%s", dir, name) == -1) {
+        scc_ctl_error("out of memory");
         return -1;
     }
 
-    rc = 0;
+    rc = scc_ctl_numbers_file(look->numbers, path, look->store);
 
-    while (rc == 0 && (entry = readdir(d)) != NULL) {
-        dot = strrchr(entry->d_name, '.');
-
-        if (dot == NULL || strcmp(dot, SCC_NUMBER_SUFFIX) != 0) {
-            continue;
-        }
-
-        if (asprintf(&path, "%s/%s", dir, entry->d_name) == -1) {
-            scc_ctl_error("out of memory");
-            rc = -1;
-            break;
-        }
-
-        rc = scc_ctl_numbers_file(ns, path, store);
-        free(path);
-    }
-
-    (void) closedir(d);
+    free(path);
 
     return rc;
 }

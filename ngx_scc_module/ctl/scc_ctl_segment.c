@@ -4,7 +4,6 @@
  */
 
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "scc_contribution.h"
+#include "scc_ctl_disk.h"
 #include "scc_ctl_segment.h"
 
 
@@ -22,7 +22,8 @@
 #define SCC_CTL_LOOK_AGAIN  50000       /* us */
 
 
-static int scc_ctl_journal_dir(scc_ctl_journal_t *j, const char *dir);
+static int scc_ctl_journal_name(void *data, const char *dir,
+    const char *name);
 static int scc_ctl_journal_add(scc_ctl_journal_t *j, const char *journal,
     const char *path);
 static int scc_ctl_segment_cmp(const void *a, const void *b);
@@ -88,7 +89,7 @@ scc_ctl_journal_list(scc_ctl_journal_t *j, int n, char **paths)
 
         j->journals[j->n_journals++] = dir;
 
-        if (scc_ctl_journal_dir(j, dir) != 0) {
+        if (scc_ctl_disk_list(dir, scc_ctl_journal_name, j) != 0) {
             return -1;
         }
     }
@@ -327,39 +328,23 @@ scc_ctl_segment_name(const char *name)
 
 
 static int
-scc_ctl_journal_dir(scc_ctl_journal_t *j, const char *dir)
+scc_ctl_journal_name(void *data, const char *dir, const char *name)
 {
-    int             rc;
-    DIR            *d;
-    char           *path;
-    struct dirent  *entry;
+    int    rc;
+    char  *path;
 
-    d = opendir(dir);
-    if (d == NULL) {
-        scc_ctl_error("cannot read directory \"%s\": %s", dir,
-                      strerror(errno));
+    if (!scc_ctl_segment_name(name)) {
+        return 0;
+    }
+
+    if (asprintf(&path, "%s/%s", dir, name) == -1) {
+        scc_ctl_error("out of memory");
         return -1;
     }
 
-    rc = 0;
+    rc = scc_ctl_journal_add(data, dir, path);
 
-    while (rc == 0 && (entry = readdir(d)) != NULL) {
-
-        if (!scc_ctl_segment_name(entry->d_name)) {
-            continue;
-        }
-
-        if (asprintf(&path, "%s/%s", dir, entry->d_name) == -1) {
-            scc_ctl_error("out of memory");
-            rc = -1;
-            break;
-        }
-
-        rc = scc_ctl_journal_add(j, dir, path);
-        free(path);
-    }
-
-    (void) closedir(d);
+    free(path);
 
     return rc;
 }

@@ -4,7 +4,6 @@
  */
 
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -32,6 +31,13 @@ typedef struct {
 } scc_ctl_ship_state_t;
 
 
+typedef struct {
+    scc_ctl_ship_t     *ship;
+    unsigned            dir;
+    size_t              known;
+} scc_ctl_ship_look_t;
+
+
 static int scc_ctl_ship(const scc_ctl_args_t *args);
 static int scc_ctl_ship_dirs(scc_ctl_ship_t *sh, const scc_ctl_args_t *args);
 static int scc_ctl_ship_host(scc_ctl_ship_t *sh, const char *option,
@@ -41,8 +47,8 @@ static int scc_ctl_ship_run(scc_ctl_ship_t *sh, uint64_t interval,
 static int scc_ctl_ship_round(scc_ctl_ship_t *sh,
     scc_ctl_ship_state_t *state);
 static int scc_ctl_ship_scan(scc_ctl_ship_t *sh, unsigned dir, size_t known);
-static int scc_ctl_ship_found(scc_ctl_ship_t *sh, unsigned dir,
-    const char *name, size_t known);
+static int scc_ctl_ship_found(void *data, const char *path,
+    const char *name);
 static bool scc_ctl_ship_wanted(const char *name, bool *segment,
     size_t *len);
 static void scc_ctl_ship_forget(scc_ctl_ship_t *sh);
@@ -415,40 +421,32 @@ scc_ctl_ship_round(scc_ctl_ship_t *sh, scc_ctl_ship_state_t *state)
 static int
 scc_ctl_ship_scan(scc_ctl_ship_t *sh, unsigned dir, size_t known)
 {
-    int             rc;
-    DIR            *d;
-    struct dirent  *entry;
+    scc_ctl_ship_look_t  look;
 
-    d = opendir(sh->dirs[dir].path);
+    look.ship = sh;
+    look.dir = dir;
+    look.known = known;
 
-    if (d == NULL) {
-        scc_ctl_error("cannot read directory \"%s\": %s", sh->dirs[dir].path,
-                      strerror(errno));
-        return -1;
-    }
-
-    rc = 0;
-
-    while (rc == 0 && (entry = readdir(d)) != NULL) {
-        rc = scc_ctl_ship_found(sh, dir, entry->d_name, known);
-    }
-
-    (void) closedir(d);
-
-    return rc;
+    return scc_ctl_disk_list(sh->dirs[dir].path, scc_ctl_ship_found, &look);
 }
 
 
 /* The first "known" entries are in order. */
 
 static int
-scc_ctl_ship_found(scc_ctl_ship_t *sh, unsigned dir, const char *name,
-    size_t known)
+scc_ctl_ship_found(void *data, const char *path, const char *name)
 {
+    scc_ctl_ship_look_t *look = data;
+
     char                   copy[256];
     bool                   segment;
     size_t                 i, len, size;
+    scc_ctl_ship_t        *sh;
     scc_ctl_ship_file_t    key, *file;
+
+    (void) path;
+
+    sh = look->ship;
 
     if (!scc_ctl_ship_wanted(name, &segment, &len)) {
         return 0;
@@ -458,15 +456,16 @@ scc_ctl_ship_found(scc_ctl_ship_t *sh, unsigned dir, const char *name,
     memcpy(copy, name, len);
     copy[len] = '\0';
     key.name = copy;
-    key.dir = dir;
+    key.dir = look->dir;
 
-    file = known ? bsearch(&key, sh->files, known,
-                           sizeof(scc_ctl_ship_file_t), scc_ctl_ship_cmp)
-                 : NULL;
+    file = look->known
+           ? bsearch(&key, sh->files, look->known,
+                     sizeof(scc_ctl_ship_file_t), scc_ctl_ship_cmp)
+           : NULL;
 
     /* .open and .seg of one segment, while it gets its name */
 
-    for (i = known; file == NULL && segment && i < sh->n; i++) {
+    for (i = look->known; file == NULL && segment && i < sh->n; i++) {
         if (scc_ctl_ship_cmp(&key, &sh->files[i]) == 0) {
             file = &sh->files[i];
         }

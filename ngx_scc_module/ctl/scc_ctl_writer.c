@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "scc_contribution.h"
+#include "scc_ctl_disk.h"
 #include "scc_ctl_segment.h"
 #include "scc_ctl_writer.h"
 
@@ -58,7 +59,6 @@ static int scc_ctl_writer_seal(scc_ctl_writer_t *w);
 static void scc_ctl_writer_leave(scc_ctl_writer_t *w);
 static int scc_ctl_writer_pwrite(int fd, const uint8_t *p, size_t size,
     off_t offset);
-static int scc_ctl_writer_sync_dir(const char *dir);
 
 
 scc_ctl_writer_t *
@@ -395,7 +395,7 @@ scc_ctl_writer_file(scc_ctl_writer_t *w, const uint8_t *block)
         return errno;
     }
 
-    return scc_ctl_writer_sync_dir(w->dir);
+    return scc_ctl_disk_sync_dir(w->dir) == 0 ? 0 : errno;
 }
 
 
@@ -493,8 +493,7 @@ scc_ctl_writer_seal(scc_ctl_writer_t *w)
     len = strlen(path) - (sizeof("open") - 1);
     memcpy(path + len, "seg", sizeof("seg"));
 
-    err = (rename(w->path, path) == -1) ? errno
-                                        : scc_ctl_writer_sync_dir(w->dir);
+    err = (scc_ctl_disk_rename(w->path, path) == 0) ? 0 : errno;
     free(path);
 
     return err;
@@ -542,23 +541,4 @@ scc_ctl_writer_pwrite(int fd, const uint8_t *p, size_t size, off_t offset)
     }
 
     return 0;
-}
-
-
-static int
-scc_ctl_writer_sync_dir(const char *dir)
-{
-    int  fd, err;
-
-    fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-
-    if (fd == -1) {
-        return errno;
-    }
-
-    err = (fsync(fd) == -1) ? errno : 0;
-
-    (void) close(fd);
-
-    return err;
 }

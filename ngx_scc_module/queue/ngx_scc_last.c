@@ -47,7 +47,13 @@ ngx_scc_last_hlc(const ngx_str_t *dir, ngx_log_t *log)
 
     hlc = 0;
 
-    while (last != NULL && (de = readdir(d)) != NULL) {
+    while (last != NULL) {
+        ngx_set_errno(0);
+        de = readdir(d);
+
+        if (de == NULL) {
+            break;
+        }
 
         dot = strrchr(de->d_name, '.');
 
@@ -62,6 +68,13 @@ ngx_scc_last_hlc(const ngx_str_t *dir, ngx_log_t *log)
         } else if (ngx_strcmp(dot, ".seg") == 0) {
             ngx_scc_last_keep(last, de->d_name);
         }
+    }
+
+    if (last != NULL && ngx_errno != 0) {
+        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
+                      "scc: journal directory %V cannot be read to its end; "
+                      "if the clock was put back, new contributions may lose "
+                      "to those in it", dir);
     }
 
     (void) closedir(d);

@@ -13,12 +13,14 @@
  *     stop        syncs wait while it is there
  *     wall        the wall clock is three days ahead
  *     boot        so is the time since boot: the machine was idle
+ *     list        of a directory only the first names can be read, then EIO
  *
  * Each sync is a line of SCC_SHIM/log: pid, call, path, result.
  */
 
 #define _GNU_SOURCE
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,9 +34,11 @@
 
 
 #define SHIM_AHEAD  (3 * 24 * 60 * 60)      /* seconds */
+#define SHIM_NAMES  3
 
 
 static void shim_start(void) __attribute__((constructor));
+static int shim_unreadable(void);
 static int shim_sync(int fd, const char *call);
 static int shim_is_segment(int fd, char *path, size_t size);
 static int shim_there(const char *name, int take);
@@ -97,6 +101,28 @@ gettimeofday(struct timeval *tv, void *tz)
 }
 
 
+struct dirent *
+readdir(DIR *d)
+{
+    struct dirent  *(*real)(DIR *);
+
+    *(void **) &real = dlsym(RTLD_NEXT, "readdir");
+
+    return shim_unreadable() ? NULL : real(d);
+}
+
+
+struct dirent64 *
+readdir64(DIR *d)
+{
+    struct dirent64  *(*real)(DIR *);
+
+    *(void **) &real = dlsym(RTLD_NEXT, "readdir64");
+
+    return shim_unreadable() ? NULL : real(d);
+}
+
+
 /* nginx clears its environment before it does anything of interest. */
 
 static void
@@ -109,6 +135,26 @@ shim_start(void)
     if (dir != NULL) {
         (void) snprintf(shim_dir, sizeof(shim_dir), "%s", dir);
     }
+}
+
+
+static int
+shim_unreadable(void)
+{
+    int  err;
+
+    static int  n;
+
+    err = errno;
+
+    if (shim_there("list", 0) && ++n > SHIM_NAMES) {
+        errno = EIO;
+        return 1;
+    }
+
+    errno = err;
+
+    return 0;
 }
 
 

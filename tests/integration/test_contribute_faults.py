@@ -138,6 +138,28 @@ def test_reloads(pg, queue, figure):
                     if x.endswith(".open")]
 
 
+def test_unreadable_directory(pg, faults):
+    """What is not seen is not taken for what is not there."""
+    with Writer(pg, scc={"scc_journal_segment": "1m",
+                         "scc_journal_pending": "512k"}) as nginx:
+        for _ in range(3):
+            for _ in range(3):
+                accepted(nginx.post())
+            nginx.restart()
+        where = nginx.dirs[0]
+        whole = sccctl("journal", "ls", where).stdout
+        assert whole.count(".seg") > 2
+        faults.on("list")
+        for what in ("ls", "verify", "stat"):
+            r = sccctl("journal", what, where, env=faults.env, check=False)
+            assert r.returncode == 1 and "Input/output error" in r.stderr, r
+        nginx.quit()
+        nginx.env = faults.env
+        nginx.start()
+        wait_until(lambda: "cannot be read to its end" in nginx.log(), 5)
+        assert "[warn]" not in nginx.errors()
+
+
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGQUIT])
 def test_stop_under_load(pg, sig):
     with Writer(pg, workers=2) as nginx:
