@@ -774,9 +774,12 @@ scc_body_members(scc_body_t *p, const scc_rules_t *rules)
 static void
 scc_body_keep(scc_body_t *p, const scc_rule_t *rule, scc_str_t text)
 {
+    size_t               i;
+    uint8_t              id[32];
     scc_buf_t            b;
-    uint8_t              id[16];
     scc_contribution_t  *c;
+
+    static const uint8_t  hex[] = "0123456789abcdef";
 
     c = p->c;
 
@@ -784,15 +787,25 @@ scc_body_keep(scc_body_t *p, const scc_rule_t *rule, scc_str_t text)
         c->has_id = scc_uuid_parse(text, c->id) == SCC_OK;
     }
 
-    if (rule->use != SCC_RULE_TARGET) {
+    if (rule->use != SCC_RULE_TARGET && rule->use != SCC_RULE_DIGEST) {
         return;
     }
 
     scc_buf_fixed(&b, c->store, sizeof(c->store));
 
-    /* events have one spelling */
+    /* keys may be longer than ids, events have one spelling */
 
-    if (rule->type == &scc_type_uuid && scc_uuid_parse(text, id) == SCC_OK) {
+    if (rule->use == SCC_RULE_DIGEST) {
+        scc_sha256(id, text);
+
+        for (i = 0; i < 32; i++) {
+            scc_buf_byte(&b, hex[id[i] >> 4]);
+            scc_buf_byte(&b, hex[id[i] & 15]);
+        }
+
+    } else if (rule->type == &scc_type_uuid
+               && scc_uuid_parse(text, id) == SCC_OK)
+    {
         scc_uuid_write(&b, id);
 
     } else {

@@ -44,9 +44,10 @@ typedef struct {
     bool            has_id;             /* "id" was a valid UUIDv7 */
     uint8_t         id[16];
     scc_str_t       target;             /* placeId, buildingId, eventId (in
-                                           lower case); empty: the sender is
-                                           the target.  In store: do not
-                                           copy this structure */
+                                           lower case), the SHA-256 of an
+                                           objectKey in hex; empty: the
+                                           sender is the target.  In store:
+                                           do not copy this structure */
     uint8_t         store[128];
 } scc_contribution_t;
 

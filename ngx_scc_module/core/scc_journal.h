@@ -84,9 +84,10 @@ typedef enum {
     SCC_KIND_ERASE = 10,
     SCC_KIND_REMOVE = 11,
     SCC_KIND_REINSTATE = 12,
+    SCC_KIND_PHOTO = 13,
 } scc_kind_t;
 
-#define SCC_KIND_LAST  SCC_KIND_REINSTATE
+#define SCC_KIND_LAST  SCC_KIND_PHOTO
 
 scc_str_t scc_kind_name(scc_kind_t kind);       /* "place_accessibility" */
 scc_rc_t scc_kind_parse(scc_str_t name, scc_kind_t *kind);

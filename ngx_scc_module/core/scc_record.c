@@ -33,7 +33,8 @@ static const scc_str_t  scc_kinds[] = {
     scc_string("contributor"),
     scc_string("erase"),
     scc_string("remove"),
-    scc_string("reinstate")
+    scc_string("reinstate"),
+    scc_string("photo")
 };
 
 

@@ -90,6 +90,9 @@ scc_roster_learn(scc_roster_t *r, const scc_roster_event_t *e)
     case SCC_KIND_REPORT:
         return scc_roster_deed(r, e, SCC_TALLY_REPORTS);
 
+    case SCC_KIND_PHOTO:
+        return scc_roster_deed(r, e, SCC_TALLY_PHOTOS);
+
     case SCC_KIND_RETRACT:
     case SCC_KIND_RESTORE:
     case SCC_KIND_REMOVE:
@@ -272,6 +275,9 @@ scc_roster_deed(scc_roster_t *r, const scc_roster_event_t *e, unsigned kind)
     }
 
     d->kind = kind;
+    d->located = r->facts.located;
+    d->lon = r->facts.lon;
+    d->lat = r->facts.lat;
     d->msec = scc_facts_time(&r->facts, e->hlc);
     d->hlc = e->hlc;
     memcpy(d->id, e->event_id, 16);

@@ -58,9 +58,10 @@ typedef enum {
     SCC_TALLY_BUILDINGS,            /* building_accessibility */
     SCC_TALLY_COMMENTS,
     SCC_TALLY_REPORTS,
+    SCC_TALLY_PHOTOS,
 } scc_tally_kind_t;
 
-#define SCC_TALLY_KINDS  (SCC_TALLY_REPORTS + 1)
+#define SCC_TALLY_KINDS  (SCC_TALLY_PHOTOS + 1)
 
 typedef struct {
     size_t          season;         /* row; scc_seasons_n(): of none */

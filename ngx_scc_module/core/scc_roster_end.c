@@ -197,7 +197,9 @@ scc_roster_seasons(scc_roster_t *r)
                     && t->building != SCC_WORD_NONE);
 
         d->season = scc_seasons_find(r->seasons, r->people.list[d->who],
-                                     d->msec, known, t->lon, t->lat);
+                                     d->msec, d->located || known,
+                                     d->located ? d->lon : t->lon,
+                                     d->located ? d->lat : t->lat);
     }
 }
 

@@ -58,6 +58,9 @@ typedef struct {
     uint32_t        who;
     uint32_t        thing;
     unsigned        kind;           /* scc_tally_kind_t */
+    bool            located;        /* by itself, as a photo */
+    int32_t         lon;
+    int32_t         lat;
     size_t          season;
     int64_t         msec;
     uint64_t        hlc;

@@ -19,7 +19,7 @@ static bool scc_roster_season(const scc_roster_t *r, const scc_tally_t *t,
 
 
 static const char *const  scc_roster_kinds[SCC_TALLY_KINDS] = {
-    "places", "buildings", "comments", "reports"
+    "places", "buildings", "comments", "reports", "photos"
 };
 
 

@@ -206,6 +206,19 @@ static const scc_rule_t  scc_erase_list[] = {
     scc_rules_common,
 };
 
+static const scc_rule_t  scc_photo_list[] = {
+    scc_rules_common,
+    { scc_string("objectKey"), &scc_type_key, true, SCC_RULE_DIGEST },
+    scc_rule_required("size", size),
+    scc_rule_required("sha256", sha256),
+    scc_rule_required("takenAt", time),
+    scc_rule("location", location),
+    scc_rule("placeId", id),
+    scc_rule("buildingId", id),
+    scc_rule("imageType", image_of),
+    scc_rule("uploader", id),
+};
+
 
 #define scc_rules_kind(name, list, between)                                   \
     { name, scc_##list##_list, scc_nitems(scc_##list##_list), between }
@@ -229,6 +242,7 @@ static const scc_rules_t  scc_kinds[] = {
     [SCC_KIND_ERASE] = scc_rules_kind("erase", erase, NULL),
     [SCC_KIND_REMOVE] = scc_rules_kind("remove", event, NULL),
     [SCC_KIND_REINSTATE] = scc_rules_kind("reinstate", event, NULL),
+    [SCC_KIND_PHOTO] = scc_rules_kind("photo", photo, NULL),
 };
 
 

@@ -62,6 +62,7 @@ typedef enum {
     SCC_RULE_PLAIN = 0,
     SCC_RULE_ID,                        /* the event's id */
     SCC_RULE_TARGET,
+    SCC_RULE_DIGEST,                    /* its SHA-256 is the target */
 } scc_rule_use_t;
 
 
@@ -126,6 +127,10 @@ extern const scc_type_t  scc_type_id;
 extern const scc_type_t  scc_type_name;
 extern const scc_type_t  scc_type_label;
 extern const scc_type_t  scc_type_line;
+extern const scc_type_t  scc_type_key;
+extern const scc_type_t  scc_type_size;
+extern const scc_type_t  scc_type_sha256;
+extern const scc_type_t  scc_type_image_of;
 extern const scc_type_t  scc_type_nickname;
 extern const scc_type_t  scc_type_text;
 extern const scc_type_t  scc_type_comment;

@@ -103,6 +103,25 @@ scc_sheet_end(scc_sheet_t *sheet, scc_err_t *err)
 }
 
 
+size_t
+scc_sheet_column(const scc_sheet_column_t *columns, scc_str_t name)
+{
+    size_t  i;
+
+    for (i = 0; columns[i].name != NULL; i++) {
+
+        if (scc_sheet_same(name, columns[i].name)
+            || (columns[i].alias != NULL
+                && scc_sheet_same(name, columns[i].alias)))
+        {
+            break;
+        }
+    }
+
+    return i;
+}
+
+
 scc_str_t
 scc_str_trim(scc_str_t s)
 {
@@ -146,33 +165,30 @@ scc_sheet_record(void *ctx, uint64_t line, const scc_str_t *field, size_t n)
 static scc_rc_t
 scc_sheet_head(scc_sheet_t *sheet, const scc_str_t *field, size_t n)
 {
-    size_t                     i, k;
-    const scc_sheet_column_t  *c;
+    size_t  i, k;
 
-    for (i = 0; i < sheet->n; i++) {
-        c = &sheet->columns[i];
+    for (k = 0; k < n; k++) {
+        i = scc_sheet_column(sheet->columns, field[k]);
 
-        for (k = 0; k < n; k++) {
-
-            if (!scc_sheet_same(field[k], c->name)
-                && (c->alias == NULL || !scc_sheet_same(field[k], c->alias)))
-            {
-                continue;
-            }
-
-            if (sheet->at[i] > 0) {
-                sheet->wrong = "is there twice; rename one of the columns";
-                sheet->column = c->name;
-                return SCC_DECLINED;
-            }
-
-            sheet->at[i] = k + 1;
+        if (i >= sheet->n) {
+            continue;
         }
 
-        if (c->required && sheet->at[i] == 0) {
+        if (sheet->at[i] > 0) {
+            sheet->wrong = "is there twice; rename one of the columns";
+            sheet->column = sheet->columns[i].name;
+            return SCC_DECLINED;
+        }
+
+        sheet->at[i] = k + 1;
+    }
+
+    for (i = 0; i < sheet->n; i++) {
+
+        if (sheet->columns[i].required && sheet->at[i] == 0) {
             sheet->wrong = "is no column of it; the first line names the "
                            "columns";
-            sheet->column = c->name;
+            sheet->column = sheet->columns[i].name;
             return SCC_DECLINED;
         }
     }

@@ -14,6 +14,9 @@
 #define SCC_URL_MAX       512
 #define SCC_ITEM_DIGITS   4
 #define SCC_DEGREE        10000000          /* e7 */
+#define SCC_KEY_MAX       1024              /* as object stores have it */
+#define SCC_SIZE_MAX      1000000000000     /* of a photo, bytes */
+#define SCC_SIZE_DIGITS   13
 
 #define scc_nitems(a)     (sizeof(a) / sizeof((a)[0]))
 
@@ -37,6 +40,10 @@ static bool scc_check_url(const scc_type_t *type, scc_str_t text,
 static bool scc_check_name(const scc_type_t *type, scc_str_t text,
     int64_t *value);
 static bool scc_check_floor(const scc_type_t *type, scc_str_t text,
+    int64_t *value);
+static bool scc_check_size(const scc_type_t *type, scc_str_t text,
+    int64_t *value);
+static bool scc_check_sha256(const scc_type_t *type, scc_str_t text,
     int64_t *value);
 static bool scc_check_degrees(const scc_type_t *type, scc_str_t text,
     int64_t *value);
@@ -123,6 +130,10 @@ static const scc_str_t  scc_recovered_list[] = {
     scc_null_string
 };
 
+static const scc_str_t  scc_image_list[] = {
+    scc_string("Entrance"), scc_string("Elevator"), scc_null_string
+};
+
 static const scc_str_t  scc_reason_list[] = {
     scc_string("INACCURATE_INFO"), scc_string("CLOSED"),
     scc_string("BAD_USER"), scc_null_string
@@ -177,6 +188,35 @@ const scc_type_t  scc_type_line = {
                "characters",
     .check = scc_check_line,
     .max = SCC_ADDRESS_MAX,
+};
+
+const scc_type_t  scc_type_key = {
+    .json = SCC_JSON_STRING,
+    .allowed = "must be a string of 1 to 1024 bytes without control "
+               "characters",
+    .check = scc_check_line,
+    .min = 1,
+    .max = SCC_KEY_MAX,
+};
+
+const scc_type_t  scc_type_size = {
+    .json = SCC_JSON_NUMBER,
+    .allowed = "must be a whole number of bytes, from 1 to 1000000000000",
+    .check = scc_check_size,
+    .min = 1,
+    .max = SCC_SIZE_MAX,
+};
+
+const scc_type_t  scc_type_sha256 = {
+    .json = SCC_JSON_STRING,
+    .allowed = "must be a SHA-256: 64 hex digits in lower case",
+    .check = scc_check_sha256,
+};
+
+const scc_type_t  scc_type_image_of = {
+    .json = SCC_JSON_STRING,
+    .check = scc_check_name,
+    .names = scc_image_list,
 };
 
 const scc_type_t  scc_type_nickname = {
@@ -563,6 +603,49 @@ scc_check_degrees(const scc_type_t *type, scc_str_t text, int64_t *value)
 {
     return scc_e7_parse(text, SCC_E7_NEAREST, value) == SCC_OK
            && *value >= -type->max && *value <= type->max;
+}
+
+
+static bool
+scc_check_size(const scc_type_t *type, scc_str_t text, int64_t *value)
+{
+    size_t  i;
+
+    if (text.len > SCC_SIZE_DIGITS) {
+        return false;
+    }
+
+    for (i = 0, *value = 0; i < text.len; i++) {
+
+        if (text.data[i] < '0' || text.data[i] > '9') {
+            return false;
+        }
+
+        *value = *value * 10 + (text.data[i] - '0');
+    }
+
+    return *value >= type->min && *value <= type->max;
+}
+
+
+static bool
+scc_check_sha256(const scc_type_t *type, scc_str_t text, int64_t *value)
+{
+    size_t   i;
+    uint8_t  c;
+
+    (void) type;
+    (void) value;
+
+    for (i = 0; i < text.len; i++) {
+        c = text.data[i];
+
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f')) {
+            return false;
+        }
+    }
+
+    return text.len == 64;
 }
 
 

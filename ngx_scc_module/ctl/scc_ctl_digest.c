@@ -45,6 +45,9 @@ static const char *const  scc_ctl_digest_places[] = {
     " FROM scc.comment ORDER BY event_id",
     "SELECT event_id, place_id, reason, detail, contributor_id, hlc"
     " FROM scc.report ORDER BY event_id",
+    "SELECT id, object_key, size, sha256, taken_at, lon_e7, lat_e7, place_id,"
+    " building_id, image_type, uploader, contributor_id, hlc, event_id"
+    " FROM scc.photo ORDER BY id",
     "SELECT number, id FROM scc.number WHERE kind = 'place' ORDER BY number",
     NULL
 };

@@ -14,9 +14,6 @@
 #include "scc_ctl_rejects.h"
 
 
-#define SCC_CTL_BATCH_DEFAULT  5000
-#define SCC_CTL_BATCH_MAX      100000
-
 
 typedef struct {
     uint64_t                files;
@@ -45,8 +42,6 @@ typedef struct {
 static int scc_ctl_import(const scc_ctl_args_t *args);
 static int scc_ctl_import_conf(scc_ctl_load_t *ld,
     scc_ctl_intake_conf_t *ic, const scc_ctl_args_t *args);
-static int scc_ctl_import_journal(scc_ctl_intake_conf_t *ic,
-    const scc_ctl_args_t *args);
 static int scc_ctl_import_check(scc_ctl_load_t *ld);
 static int scc_ctl_import_file(scc_ctl_load_t *ld, const char *input);
 static int scc_ctl_import_pump(scc_ctl_load_t *ld);
@@ -143,9 +138,7 @@ scc_ctl_import(const scc_ctl_args_t *args)
 
         ic.conninfo = scc_ctl_pg_conninfo("import",
                                           args->opt[SCC_CTL_IMPORT_PG]);
-        if (ic.conninfo == NULL
-            || scc_ctl_import_journal(&ic, args) != SCC_CTL_OK)
-        {
+        if (ic.conninfo == NULL) {
             return SCC_CTL_USAGE;
         }
 
@@ -185,8 +178,9 @@ static int
 scc_ctl_import_conf(scc_ctl_load_t *ld, scc_ctl_intake_conf_t *ic,
     const scc_ctl_args_t *args)
 {
-    uint64_t     batch;
-    const char  *value;
+    int                     rc;
+    const char             *value;
+    scc_ctl_intake_opts_t   opts;
 
     if (args->argc == 0) {
         return scc_ctl_usage("import", "no file named; \"-\" is standard "
@@ -212,76 +206,23 @@ scc_ctl_import_conf(scc_ctl_load_t *ld, scc_ctl_intake_conf_t *ic,
         }
     }
 
-    batch = SCC_CTL_BATCH_DEFAULT;
-    value = args->opt[SCC_CTL_IMPORT_BATCH];
+    opts.journal = args->opt[SCC_CTL_IMPORT_JOURNAL];
+    opts.no_journal = args->opt[SCC_CTL_IMPORT_NO_JOURNAL];
+    opts.contributor = args->opt[SCC_CTL_IMPORT_CONTRIBUTOR];
+    opts.name = args->opt[SCC_CTL_IMPORT_NAME];
+    opts.batch = args->opt[SCC_CTL_IMPORT_BATCH];
 
-    if (value != NULL
-        && scc_ctl_number(value, 1, SCC_CTL_BATCH_MAX, &batch) != 0)
-    {
-        return scc_ctl_usage("import", "--batch: \"%s\" is not a number "
-                             "from 1 to %d", value, SCC_CTL_BATCH_MAX);
+    rc = scc_ctl_intake_conf(ic, "import", &opts,
+                             args->opt[SCC_CTL_IMPORT_DRY_RUN] == NULL);
+
+    if (rc != SCC_CTL_OK) {
+        return rc;
     }
 
-    value = args->opt[SCC_CTL_IMPORT_CONTRIBUTOR];
-    ic->contributor_id = scc_ctl_str(value != NULL ? value : "import");
-
-    if (ic->contributor_id.len == 0 || ic->contributor_id.len > SCC_ID_MAX
-        || !scc_utf8_valid(ic->contributor_id))
-    {
-        return scc_ctl_usage("import", "--contributor: the id must have 1 "
-                             "to %d bytes of UTF-8", SCC_ID_MAX);
-    }
-
-    value = args->opt[SCC_CTL_IMPORT_NAME];
-    ic->contributor_name = scc_ctl_str(value != NULL ? value : "Import");
-
-    if (ic->contributor_name.len > SCC_NAME_MAX
-        || !scc_utf8_valid(ic->contributor_name))
-    {
-        return scc_ctl_usage("import", "--name: the display name must have "
-                             "at most %d bytes of UTF-8", SCC_NAME_MAX);
-    }
-
-    ic->batch = (uint32_t) batch;
     ic->refused = scc_ctl_import_refused;
     ic->ctx = ld;
 
     return scc_ctl_import_check(ld);
-}
-
-
-static int
-scc_ctl_import_journal(scc_ctl_intake_conf_t *ic, const scc_ctl_args_t *args)
-{
-    const char  *dir;
-
-    dir = args->opt[SCC_CTL_IMPORT_JOURNAL];
-
-    if (args->opt[SCC_CTL_IMPORT_NO_JOURNAL] != NULL) {
-
-        if (dir != NULL) {
-            return scc_ctl_usage("import", "give --journal or --no-journal, "
-                                 "not both");
-        }
-
-        return SCC_CTL_OK;
-    }
-
-    if (dir == NULL) {
-        dir = getenv("SCC_JOURNAL");
-    }
-
-    if (dir == NULL || *dir == '\0') {
-        return scc_ctl_usage("import", "no journal named: what is imported "
-                             "could not be rebuilt; set SCC_JOURNAL or give "
-                             "--journal DIR (\"sccctl journal init DIR\" "
-                             "makes one), or, for a store to throw away, "
-                             "--no-journal");
-    }
-
-    ic->journal = dir;
-
-    return SCC_CTL_OK;
 }
 
 

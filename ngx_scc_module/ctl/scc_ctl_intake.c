@@ -17,6 +17,10 @@
 #include "scc_ctl_writer.h"
 
 
+#define SCC_CTL_INTAKE_BATCH      5000
+#define SCC_CTL_INTAKE_BATCH_MAX  100000
+
+
 struct scc_ctl_intake_s {
     scc_ctl_intake_conf_t   conf;
     scc_ctl_apply_t        *apply;
@@ -51,6 +55,75 @@ static int scc_ctl_intake_sync(scc_ctl_intake_t *in, scc_ctl_batch_t *b,
 static int scc_ctl_intake_refuse(void *ctx, const scc_ctl_batch_t *b,
     const scc_ctl_row_t *row, const scc_ctl_event_t *culprit,
     const char *sqlstate, const char *message);
+
+
+int
+scc_ctl_intake_conf(scc_ctl_intake_conf_t *conf, const char *command,
+    const scc_ctl_intake_opts_t *opts, bool needed)
+{
+    uint64_t     batch;
+    const char  *id, *name;
+
+    batch = SCC_CTL_INTAKE_BATCH;
+
+    if (opts->batch != NULL
+        && scc_ctl_number(opts->batch, 1, SCC_CTL_INTAKE_BATCH_MAX, &batch)
+           != 0)
+    {
+        return scc_ctl_usage(command, "--batch: \"%s\" is not a number "
+                             "from 1 to %d", opts->batch,
+                             SCC_CTL_INTAKE_BATCH_MAX);
+    }
+
+    id = opts->contributor != NULL ? opts->contributor : "import";
+    name = opts->name != NULL ? opts->name : "Import";
+
+    conf->batch = (uint32_t) batch;
+    conf->contributor_id.data = (const uint8_t *) id;
+    conf->contributor_id.len = strlen(id);
+    conf->contributor_name.data = (const uint8_t *) name;
+    conf->contributor_name.len = strlen(name);
+
+    if (conf->contributor_id.len == 0
+        || conf->contributor_id.len > SCC_ID_MAX
+        || !scc_utf8_valid(conf->contributor_id))
+    {
+        return scc_ctl_usage(command, "--contributor: the id must have 1 "
+                             "to %d bytes of UTF-8", SCC_ID_MAX);
+    }
+
+    if (conf->contributor_name.len > SCC_NAME_MAX
+        || !scc_utf8_valid(conf->contributor_name))
+    {
+        return scc_ctl_usage(command, "--name: the display name must have "
+                             "at most %d bytes of UTF-8", SCC_NAME_MAX);
+    }
+
+    conf->journal = opts->journal != NULL ? opts->journal
+                                          : getenv("SCC_JOURNAL");
+
+    if (opts->no_journal != NULL) {
+
+        if (opts->journal != NULL) {
+            return scc_ctl_usage(command, "give --journal or --no-journal, "
+                                 "not both");
+        }
+
+        conf->journal = NULL;
+
+        return SCC_CTL_OK;
+    }
+
+    if (needed && (conf->journal == NULL || *conf->journal == '\0')) {
+        return scc_ctl_usage(command, "no journal named: what is imported "
+                             "could not be rebuilt; set SCC_JOURNAL or give "
+                             "--journal DIR (\"sccctl journal init DIR\" "
+                             "makes one), or, for a store to throw away, "
+                             "--no-journal");
+    }
+
+    return SCC_CTL_OK;
+}
 
 
 scc_ctl_intake_t *

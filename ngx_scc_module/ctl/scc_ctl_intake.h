@@ -35,6 +35,21 @@ typedef struct {
 } scc_ctl_intake_conf_t;                    /* copied; strings borrowed */
 
 
+/* What the command line says of it; NULL: not given. */
+
+typedef struct {
+    const char         *journal;        /* --journal, or else SCC_JOURNAL */
+    const char         *no_journal;
+    const char         *contributor;    /* "import" */
+    const char         *name;           /* "Import" */
+    const char         *batch;          /* "5000" */
+} scc_ctl_intake_opts_t;
+
+/* Sets journal, batch and contributor; an exit code, USAGE after saying what
+   is wrong with them.  Without "needed" there may be no journal. */
+int scc_ctl_intake_conf(scc_ctl_intake_conf_t *conf, const char *command,
+    const scc_ctl_intake_opts_t *opts, bool needed);
+
 /* Connects, checks store and journal; NULL after saying why not. */
 scc_ctl_intake_t *scc_ctl_intake_create(const scc_ctl_intake_conf_t *conf);
 

@@ -23,7 +23,7 @@
     (scc_kind_bit(PLACE_ACCESSIBILITY) | scc_kind_bit(BUILDING_ACCESSIBILITY) \
      | scc_kind_bit(COMMENT) | scc_kind_bit(REPORT) | scc_kind_bit(RETRACT)   \
      | scc_kind_bit(RESTORE) | scc_kind_bit(REMOVE) | scc_kind_bit(REINSTATE) \
-     | scc_kind_bit(ERASE))
+     | scc_kind_bit(ERASE) | scc_kind_bit(PHOTO))
 
 #define SCC_CTL_ROSTER_WHERE                                                  \
     (scc_kind_bit(PLACE) | scc_kind_bit(BUILDING))

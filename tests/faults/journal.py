@@ -25,7 +25,7 @@ RECORDS, SEAL = 1, 2
 
 KINDS = ["", "place", "place_accessibility", "building",
          "building_accessibility", "comment", "report", "retract", "restore",
-         "contributor", "erase", "remove", "reinstate"]
+         "contributor", "erase", "remove", "reinstate", "photo"]
 
 Record = namedtuple("Record", "event_id kind hlc received key target "
                     "contributor name sha256 body segment")

@@ -12,7 +12,7 @@ SECTOR = 512
 
 KINDS = ["", "place", "place_accessibility", "building",
          "building_accessibility", "comment", "report", "retract", "restore",
-         "contributor", "erase", "remove", "reinstate"]
+         "contributor", "erase", "remove", "reinstate", "photo"]
 
 
 def _table():

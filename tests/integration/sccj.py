@@ -21,7 +21,7 @@ RECORD = struct.Struct("<IIHBBHHHHIQQ16s32s")   # 88 bytes
 
 KINDS = [None, "place", "place_accessibility", "building",
          "building_accessibility", "comment", "report", "retract", "restore",
-         "contributor", "erase", "remove", "reinstate"]
+         "contributor", "erase", "remove", "reinstate", "photo"]
 
 assert HEADER.size == 64 and RECORD.size == 88
 

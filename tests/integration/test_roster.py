@@ -146,7 +146,7 @@ def model(events, numbers):
     for e in events:
         if e.hlc <= erased.get(e.by, -1):
             continue
-        p = out.setdefault(e.by, {"names": {}, "all": [], "made": [0] * 4})
+        p = out.setdefault(e.by, {"names": {}, "all": [], "made": [0] * 5})
         p["all"].append(e.hlc >> 16)
         given = [e.name] if e.name else []
         if e.kind == "contributor":
@@ -156,7 +156,7 @@ def model(events, numbers):
         for n in given:
             p["names"].setdefault(n, []).append(e.hlc)
         kinds = ("place_accessibility", "building_accessibility", "comment",
-                 "report")
+                 "report", "photo")
         if e.kind in kinds and str(e.id) not in gone:
             p["made"][kinds.index(e.kind)] += 1
     numbers = dict(numbers)
@@ -169,7 +169,7 @@ def model(events, numbers):
                   for n, h in sorted(p["names"].items(),
                                      key=lambda i: i[0].encode())],
         "first": utc(min(p["all"])), "last": utc(max(p["all"])),
-        **dict(zip(("places", "buildings", "comments", "reports"),
+        **dict(zip(("places", "buildings", "comments", "reports", "photos"),
                    p["made"]))} for by, p in out.items()}
 
 
@@ -204,7 +204,7 @@ def test_store_and_journals_agree(db, box, seed):
     # what was counted by season adds up to all
     for p in people(roster("export", "--format", "json", "--seasons", by,
                            "--journal", box)).values():
-        for k in ("places", "buildings", "comments", "reports"):
+        for k in ("places", "buildings", "comments", "reports", "photos"):
             assert sum(s[k] for s in p["seasons"]) == p[k]
 
 
@@ -487,6 +487,113 @@ def test_damage_is_said(box):
     p = sccctl("roster", "digest", "--journal", box, check=False)
     assert p.returncode == 1 and "--salvage" in p.stderr and path in p.stderr
     assert "contributors" in roster("digest", "--journal", box, "--salvage")
+
+
+# -- photos ------------------------------------------------------------------
+
+
+def manifest(folder, name, lines):
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("".join(line + "\n" for line in lines))
+    return path
+
+
+def load(db, *args, code=0):
+    p = sccctl("photos", "import", "--pg", db.pg.conninfo(dbname=db.name),
+               *args, check=False)
+    assert p.returncode == code, (p.returncode, p.stdout, p.stderr)
+    return p.stdout
+
+
+SHA = "ab" * 32
+
+
+def test_photos_import(db, box):
+    """CSV and JSON lines; again it changes nothing; what is journaled
+    rebuilds the same."""
+    folder = journal_dir(STORE)
+    key = "prod/" + "깊은/" * 60 + "20230430150001_0123456789ABCDEF.jpeg"
+    a = manifest(box, "a.csv", [
+        "objectKey,size,SHA256,takenAt,lng,lat,placeId,imageType,uploader",
+        f'"{key}",12345,{SHA.upper()},,127.01,37.5,p1,Entrance,u7',
+        f'"with, comma",1,{SHA},2023-05-01T00:00:00.5+09:00,,,,,'])
+    b = manifest(box, "b.jsonl", [
+        '{"key":"j1","size":7,"sha256":"%s","time":"2023-05-01T00:00:00Z",'
+        '"buildingId":"b1","imageType":"Elevator","etag":"x"}' % SHA, ""])
+    out = load(db, "--journal", folder, a, b)
+    assert "rows 3, rejected 0" in out and "3 new, 0 unchanged" in out
+    out = load(db, "--journal", folder, b, a)
+    assert "0 new, 3 unchanged (already there), 0 journaled" in out
+    assert db.query(
+        "SELECT object_key, size, sha256, scc.json_time(taken_at), lon_e7,"
+        " lat_e7, place_id, building_id, image_type, uploader FROM scc.photo"
+        " ORDER BY object_key") == [
+        ("j1", 7, SHA, "2023-05-01T00:00:00.000Z", None, None, None, "b1",
+         "Elevator", "import"),
+        (key, 12345, SHA, "2023-04-30T15:00:01.000Z", 1270100000, 375000000,
+         "p1", None, "Entrance", "u7"),
+        ("with, comma", 1, SHA, "2023-04-30T15:00:00.500Z", None, None, None,
+         None, None, "import")]
+    # somebody found out what it shows: the newer row counts
+    load(db, "--journal", folder, manifest(box, "c.csv", [
+        "key,size,sha256,time,place", f"j1,7,{SHA},2023-05-01T00:00:00Z,p2"]))
+    assert db.query("SELECT place_id, building_id FROM scc.photo"
+                    " WHERE object_key = 'j1'") == [("p2", None)]
+
+    again = copy(db.pg)
+    out = sccctl("rebuild", "--pg", db.pg.conninfo(dbname=again.name),
+                 "--journal", folder).stdout
+    assert "photo                   4" in out and "dead letters 0" in out
+    assert db.query("SELECT * FROM scc.photo ORDER BY id") == \
+        again.query("SELECT * FROM scc.photo ORDER BY id")
+    assert again.query("SELECT * FROM scc.fold_drift") == []
+
+
+def test_photos_that_are_refused(db, box):
+    good = f"{SHA},2023-05-01T00:00:00Z"
+    path = manifest(box, "bad.csv", [
+        "key,size,sha256,time,lng,lat,type,uploader",
+        f"ok,1,{good},,,,", f",1,{good},,,,", f"k,,{good},,,,",
+        f"k,1.5,{good},,,,", "k,1,abc,2023-05-01T00:00:00Z,,,,",
+        f"k,1,{SHA},,,,,", f"k,1,{SHA},2023-05-01,,,,",
+        f"20231301000000_x,1,{SHA},,,,,", f"k,1,{good},127,,,",
+        f"k,1,{good},37.5,127,,", f"k,1,{good},x,37,,",
+        f"k,1,{good},181,37,,", f"k,1,{good},,,Toilet,",
+        f"k,1,{good},,,,{'u' * 65}", f"=cmd(),x,{good},,,,"])
+    rejects = os.path.join(box, "rejects.csv")
+    out = load(db, "--no-journal", "--rejects", rejects, path, code=3)
+    assert "rows 15, rejected 14" in out and "1 new" in out
+    with open(rejects, encoding="utf-8", newline="") as f:
+        got = [(r["line"], r["field"], r["reason"])
+               for r in csv.DictReader(f)]
+    assert got == [
+        ("3", "objectKey", "missing"), ("4", "size", "missing"),
+        ("5", "size", "not_a_number"), ("6", "sha256", "bad_value"),
+        ("7", "takenAt", "missing"), ("8", "takenAt", "bad_value"),
+        ("9", "takenAt", "missing"), ("10", "lat", "missing"),
+        ("11", "lat", "swapped"), ("12", "lng", "not_a_number"),
+        ("13", "lng", "out_of_range"), ("14", "imageType", "bad_value"),
+        ("15", "uploader", "bad_value"), ("16", "size", "not_a_number")]
+    with open(rejects, encoding="utf-8") as f:
+        assert "\n16,'=cmd(),size," in f.read()
+    lines = manifest(box, "bad.jsonl", [
+        '{"key":"k"', "[]", "{" + " " * 70000 + "}", '{"key":"\\u0000"}',
+        '{"key":"j","size":2,"sha256":"%s","time":"2023-05-01T00:00:00Z"}'
+        % SHA])
+    out = load(db, "--dry-run", "--rejects", rejects, lines, code=3)
+    assert "rows 5, rejected 4" in out and "too_large 1" in out
+    assert "bad_json 3" in out and "dry run" in out
+    assert db.query("SELECT object_key FROM scc.photo") == [("ok",)]
+    for args, says in [((), "say what to do"), (("export",), "say what"),
+                       (("import",), "no manifest named"),
+                       (("import", path, "--pg", "dbname=x"),
+                        "no journal named")]:
+        p = sccctl("photos", *args, check=False)
+        assert p.returncode == 2 and says in p.stderr
+    p = sccctl("photos", "import", "--dry-run", manifest(
+        box, "no.csv", ["a,b", "1,2"]), check=False)
+    assert p.returncode == 1 and '"objectkey" is no column' in p.stderr
 
 
 # -- numbers never fall ------------------------------------------------------

@@ -37,6 +37,9 @@ CONTENT = {
         " has_elevator, elevator_stair_info, elevator_stair_height_level,"
         " image_urls, recovered_from, confidence, recoverer, original_time,"
         " contributor_id, as_of, hlc, event_id",
+    "photo": "id, object_key, size, sha256, taken_at, lon_e7, lat_e7,"
+        " place_id, building_id, image_type, uploader, contributor_id, hlc,"
+        " event_id",
     "comment": "event_id, place_id, building_id, comment, contributor_id,"
                " hlc",
     "report": "event_id, place_id, reason, detail, contributor_id, hlc",
@@ -102,6 +105,11 @@ def pages(db):
     return out
 
 
+def picture(key, **more):
+    return {"objectKey": key, "size": 5, "sha256": "ab" * 32,
+            "takenAt": "2023-05-01T00:00:00Z", **more}
+
+
 # -- any order, any number of times ------------------------------------------
 
 
@@ -124,7 +132,7 @@ class Mix:
                            "building_accessibility", "comment", "report",
                            "contributor", "erase", "retract", "retract",
                            "retract", "retract", "restore", "restore",
-                           "remove", "reinstate"])
+                           "remove", "reinstate", "photo"])
         if kind == "place":
             body = place(where, lng=127 + rnd.randrange(3) / 100,
                          buildingId=rnd.choice([None, house]),
@@ -144,6 +152,9 @@ class Mix:
         elif kind == "report":
             body = {"placeId": where,
                     "reason": rnd.choice(["CLOSED", "CLOSED", "BAD_USER"])}
+        elif kind == "photo":
+            body = picture(f"k{rnd.randrange(3)}", placeId=where,
+                           size=1 + rnd.randrange(9))
         elif kind == "contributor":
             body = {"displayName": f"called {rnd.randrange(9)}"}
         elif kind == "erase":
@@ -242,6 +253,8 @@ def model(events):
         "building_accessibility": {
             k: str(e.id) for k, e in
             newest("building_accessibility", "buildingId", told).items()},
+        "photo": {k: str(e.id) for k, e in
+                  newest("photo", "objectKey").items()},
         "comment": {str(e.id) for e in live if e.kind == "comment"},
         "report": {str(e.id) for e in live if e.kind == "report"},
         "contributor": {k: max(v)[1] if v else None
@@ -253,7 +266,8 @@ def shown(db):
     out = {"place": {i: (e, c) for i, e, c in db.query(
         "SELECT id, event_id::text, is_closed FROM scc.place")}}
     for t, key in (("place_accessibility", "place_id"), ("building", "id"),
-                   ("building_accessibility", "building_id")):
+                   ("building_accessibility", "building_id"),
+                   ("photo", "object_key")):
         out[t] = dict(db.query(f"SELECT {key}, event_id::text FROM scc.{t}"))
     for t in ("comment", "report"):
         out[t] = {r[0] for r in
@@ -302,92 +316,6 @@ def test_any_order_shows_the_same(cluster, seed):
         for t in s[0]:
             assert s[0][t] == seen[0][0][t], (seed, t)
         assert s[1] == seen[0][1]
-
-
-# -- what is re-entered after a loss -----------------------------------------
-
-
-MAY = 1682899200000 << 16           # 2023-05-01T00:00:00Z
-
-
-def photo(hlc, original=None, by="u2", source="photo", stair="ONE"):
-    return Event("place_accessibility", access(
-        "a", stair, recoveredFrom=source, confidence=.75, recoverer="u7",
-        originalTime=original), hlc=hlc, by=by)
-
-
-def test_recovered_never_overwrites_newer(db):
-    field = Event("place_accessibility", access("a", "NONE"), hlc=MAY)
-    shown = lambda: db.page("a")["accessibility"]
-    db.apply(Event("place", place("a")))
-
-    # nobody knows when: it is shown while there is nothing else
-    db.apply(photo(MAY + 10))
-    assert shown()["stairInfo"] == "ONE"
-    assert shown()["recovered"] == {"from": "photo", "confidence": .75,
-                                    "recoverer": "u7", "originalTime": None}
-    rev = db.page("a")["rev"]
-    db.apply(field)
-    assert shown()["stairInfo"] == "NONE" and shown()["recovered"] is None
-    assert db.page("a")["rev"] > rev
-
-    # of before: no
-    for source in ("photo", "sheet"):
-        db.apply(photo(MAY + 20, "2023-04-30T23:59:59.999Z", source=source))
-        db.apply(photo(MAY + 30, None, source=source))
-        assert shown()["stairInfo"] == "NONE"
-    # the future does not count beyond now; of after: yes
-    db.apply(photo(MAY - (2 << 16), "2999-01-01T00:00:00Z"))
-    assert shown()["stairInfo"] == "NONE"
-    late = photo(MAY + (2 << 16), "2023-05-01T09:00:00.001+09:00",
-                 stair="OVER_SIX")
-    db.apply(late)
-    assert shown()["stairInfo"] == "OVER_SIX"
-    assert shown()["recovered"]["originalTime"] == "2023-05-01T00:00:00.001Z"
-    # who went there again knows better
-    db.apply(photo(MAY + (3 << 16), "2020-01-01T00:00:00Z", by="u5",
-                   source="revisit", stair="TWO_TO_FIVE"))
-    assert shown()["stairInfo"] == "TWO_TO_FIVE"
-    # taken back: what is next in order, not the youngest
-    db.apply(*[retract(i, MAY + (4 << 16), by) for i, by in db.query(
-        "SELECT event_id, contributor_id FROM scc.contribution"
-        " WHERE contributor_id = 'u5' OR event_id = %s", (str(late.id),))])
-    assert shown()["stairInfo"] == "NONE"
-    db.apply(retract(field, MAY + (4 << 16)))
-    assert shown()["recovered"]["originalTime"] == "2023-04-30T23:59:59.999Z"
-
-
-def test_building_is_recovered_too(db):
-    db.apply(Event("place", place("a", buildingId="b")),
-             Event("building_accessibility", building_access(
-                 "b", recoveredFrom="sheet"), hlc=9, by="u3"))
-    assert db.page("a")["buildingAccessibility"]["recovered"] == {
-        "from": "sheet", "confidence": None, "recoverer": "u3",
-        "originalTime": None}
-    db.apply(Event("building_accessibility", building_access("b", "ONE"),
-                   hlc=8))
-    page = db.page("a")["buildingAccessibility"]
-    assert page["entranceStairInfo"] == "ONE" and page["recovered"] is None
-
-
-@pytest.mark.parametrize("more, field", [
-    ({"recoveredFrom": "memory"}, "recoveredFrom"),
-    ({"recoveredFrom": "photo", "confidence": 1.5}, "confidence"),
-    ({"recoveredFrom": "photo", "confidence": "x"}, "confidence"),
-    ({"recoveredFrom": "photo", "recoverer": ""}, "recoverer"),
-    ({"recoveredFrom": "photo", "originalTime": "infinity"},
-     "originalTime"),
-    ({"recoveredFrom": "photo", "originalTime": "2023-13-01T00:00:00Z"},
-     "originalTime"),
-    ({"recoveredFrom": "photo", "originalTime": 5}, "originalTime")])
-@pytest.mark.parametrize("hidden", [False, True])
-def test_bad_recoveries_are_refused(db, more, field, hidden):
-    e = Event("place_accessibility", access("a", **more), hlc=3)
-    if hidden:
-        db.apply(retract(e, 4))
-    with pytest.raises(psycopg2.Error) as err:
-        db.apply(e)
-    assert err.value.pgcode[:2] in ("22", "23") and field in str(err.value)
 
 
 # -- corrections -------------------------------------------------------------

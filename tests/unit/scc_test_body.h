@@ -38,6 +38,10 @@
                       "'entranceStairInfo':'NONE','hasSlope':false%}"
 #define COMMENT       "{'kind':'comment'%}"
 #define REPORT        "{'kind':'report','placeId':'p'%}"
+#define HEX64         "0123456789abcdef0123456789abcdef"                       \
+                      "0123456789abcdef0123456789abcdef"
+#define PHOTO         "{'kind':'photo','objectKey':'k','size':1,'sha256':'"    \
+                      HEX64 "','takenAt':'2023-05-01T00:00:00Z'%}"
 
 #define STAIRS        "must be one of UNDEFINED, NONE, ONE, TWO_TO_FIVE, "    \
                       "OVER_SIX"

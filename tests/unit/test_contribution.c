@@ -255,6 +255,24 @@ test_others(void **state)
         { "{'kind':'report','reason':'CLOSED'}", "",
           "placeId: is required" },
 
+        { PHOTO, "", "" },
+        { PHOTO, ",'location':{'lng':127,'lat':37.5},'placeId':'p',"
+          "'buildingId':'b','imageType':'Entrance','uploader':'u'", "" },
+        { PHOTO, ",'imageType':'Toilet','uploader':'','name':'n'",
+          "imageType: must be one of Entrance, Elevator\n"
+          "uploader: must be a string of 1 to 64 bytes\n"
+          "name: is not a field of photo" },
+        { "{'kind':'photo','objectKey':'','size':1.0,'sha256':'" HEX64 "0',"
+          "'takenAt':'now'}", "",
+          "objectKey: must be a string of 1 to 1024 bytes\n"
+          "size: must be a whole number of bytes\n"
+          "sha256: must be a SHA-256: 64 hex\n"
+          "takenAt: must be an RFC 3339 time" },
+        { "{'kind':'photo','size':0}", "",
+          "size: must be a whole number of bytes\n"
+          "objectKey: is required\nsha256: is required\n"
+          "takenAt: is required" },
+
         { "{'kind':'retract','eventId':'" UUID7 "'}", "", "" },
         { "{'kind':'restore','eventId':'" UUID4 "'}", "", "" },
         { "{'kind':'retract','eventId':'0198c0de'}", "",

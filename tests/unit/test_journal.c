@@ -16,7 +16,7 @@ test_kinds(void **state)
     static const char *const  names[] = {
         "place", "place_accessibility", "building", "building_accessibility",
         "comment", "report", "retract", "restore", "contributor", "erase",
-        "remove", "reinstate"
+        "remove", "reinstate", "photo"
     };
 
     (void) state;
@@ -29,7 +29,7 @@ test_kinds(void **state)
     }
 
     assert_int_equal(scc_kind_name((scc_kind_t) 0).len, 0);
-    assert_int_equal(scc_kind_name((scc_kind_t) 13).len, 0);
+    assert_int_equal(scc_kind_name((scc_kind_t) 14).len, 0);
     assert_int_equal(scc_kind_name((scc_kind_t) -1).len, 0);
 
     assert_int_equal(scc_kind_parse(S(""), &kind), SCC_DECLINED);
@@ -285,7 +285,7 @@ test_record_limits(void **state)
         }
     }
 
-    for (i = 0; i < 14; i += 13) {
+    for (i = 0; i <= SCC_KIND_LAST + 1; i += SCC_KIND_LAST + 1) {
         scc_test_record(&r, 1, 50, body);
         r.kind = (scc_kind_t) i;
         assert_int_equal(scc_record_size(&r), 0);
@@ -330,7 +330,7 @@ test_record_unknown(void **state)
         size_t    at;
         uint8_t   byte;
     } changes[] = {
-        { 8, 2 }, { 9, 1 }, { 10, 0 }, { 10, 13 }, { 11, 1 },
+        { 8, 2 }, { 9, 1 }, { 10, 0 }, { 10, SCC_KIND_LAST + 1 }, { 11, 1 },
         { 88, 0xff },               /* the target's first byte */
     };
 

@@ -264,13 +264,15 @@ test_fold(void **state)
         "\"last\":\"1970-01-01T00:00:00.009Z\"}],"
         "\"first\":\"1970-01-01T00:00:00.005Z\","
         "\"last\":\"1970-01-01T00:00:00.009Z\","
-        "\"places\":1,\"buildings\":1,\"comments\":0,\"reports\":0}\n"
+        "\"places\":1,\"buildings\":1,\"comments\":0,\"reports\":0,"
+        "\"photos\":0}\n"
         "{\"order\":10,\"id\":\"u2\",\"name\":\"Two\",\"names\":["
         "{\"name\":\"Two\",\"first\":\"1970-01-01T00:00:00.003Z\","
         "\"last\":\"1970-01-01T00:00:00.003Z\"}],"
         "\"first\":\"1970-01-01T00:00:00.003Z\","
         "\"last\":\"1970-01-01T00:00:00.009Z\","
-        "\"places\":0,\"buildings\":0,\"comments\":1,\"reports\":0}\n";
+        "\"places\":0,\"buildings\":0,\"comments\":1,\"reports\":0,"
+        "\"photos\":0}\n";
 
     (void) state;
 

@@ -78,7 +78,7 @@ CREATE TABLE scc.contribution (
     CONSTRAINT contribution_kind CHECK (kind IN ('place', 'building',
         'place_accessibility', 'building_accessibility', 'comment', 'report',
         'retract', 'restore', 'contributor', 'erase', 'remove',
-        'reinstate')),
+        'reinstate', 'photo')),
     CONSTRAINT contribution_target
         CHECK (octet_length(target) BETWEEN 1 AND 64),
     CONSTRAINT contribution_contributor_id
@@ -110,7 +110,7 @@ CREATE INDEX contribution_roster ON scc.contribution (contributor_id, hlc)
 -- What was said of a target: asked when the newest word is retracted.
 
 CREATE INDEX contribution_about ON scc.contribution (target)
-    WHERE kind IN ('place', 'building', 'contributor');
+    WHERE kind IN ('place', 'building', 'contributor', 'photo');
 
 
 -- Projections.  No foreign keys between them: events come in any order.
@@ -291,6 +291,54 @@ CREATE TABLE scc.building_accessibility (
         CHECK (entrance_door_types <@ ARRAY['None', 'Hinged', 'Sliding',
                                             'Revolving', 'Automatic', 'ETC'])
 );
+
+
+-- Photos in an object store, and what people said they show.  id: the
+-- SHA-256 of the key, which is the target of what is said of it.
+
+CREATE TABLE scc.photo (
+    id              text COLLATE "C" PRIMARY KEY,
+    object_key      text NOT NULL COLLATE "C",
+    size            bigint NOT NULL,
+    sha256          text NOT NULL COLLATE "C",
+    taken_at        timestamptz NOT NULL,
+    lon_e7          int,
+    lat_e7          int,
+    place_id        text COLLATE "C",
+    building_id     text COLLATE "C",
+    image_type      text COLLATE "C",
+    uploader        text NOT NULL COLLATE "C",
+    contributor_id  text NOT NULL COLLATE "C",
+    hlc             bigint NOT NULL,
+    event_id        uuid NOT NULL,
+
+    CONSTRAINT photo_id CHECK (octet_length(id) = 64),
+    CONSTRAINT photo_object_key
+        CHECK (octet_length(object_key) BETWEEN 1 AND 1024),
+    CONSTRAINT photo_size CHECK (size BETWEEN 1 AND 1000000000000),
+    CONSTRAINT photo_sha256 CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    CONSTRAINT photo_taken_at
+        CHECK (taken_at BETWEEN '1899-12-30 00:00:00+00'
+                            AND '3000-01-02 00:00:00+00'),
+    CONSTRAINT photo_location CHECK ((lon_e7 IS NULL) = (lat_e7 IS NULL)),
+    CONSTRAINT photo_lon_e7 CHECK (lon_e7 BETWEEN -1800000000
+                                              AND 1800000000),
+    CONSTRAINT photo_lat_e7 CHECK (lat_e7 BETWEEN -900000000
+                                              AND 900000000),
+    CONSTRAINT photo_place_id CHECK (octet_length(place_id) BETWEEN 1
+                                                                AND 64),
+    CONSTRAINT photo_building_id
+        CHECK (octet_length(building_id) BETWEEN 1 AND 64),
+    CONSTRAINT photo_image_type
+        CHECK (image_type IN ('Entrance', 'Elevator')),
+    CONSTRAINT photo_uploader
+        CHECK (octet_length(uploader) BETWEEN 1 AND 64)
+);
+
+CREATE INDEX photo_place ON scc.photo (place_id)
+    WHERE place_id IS NOT NULL;
+CREATE INDEX photo_building ON scc.photo (building_id)
+    WHERE building_id IS NOT NULL;
 
 
 -- hlc: of the newest contribution that gave a name; NULL while none did.
@@ -533,8 +581,8 @@ DECLARE
 BEGIN
     FOREACH t IN ARRAY ARRAY['place', 'building', 'place_accessibility',
                              'building_accessibility', 'contributor',
-                             'retraction', 'comment', 'report', 'number',
-                             'counter', 'forgotten', 'removed',
+                             'photo', 'retraction', 'comment', 'report',
+                             'number', 'counter', 'forgotten', 'removed',
                              'dead_letter',
                              'migration']
     LOOP

@@ -541,7 +541,8 @@ DECLARE
     f  text;
 BEGIN
     FOREACH t IN ARRAY ARRAY['place', 'building', 'place_accessibility',
-                             'building_accessibility', 'contributor']
+                             'building_accessibility', 'contributor',
+                             'photo']
     LOOP
         EXECUTE format('CREATE TRIGGER take_turn '
             'BEFORE INSERT OR UPDATE OR DELETE ON scc.%I '

@@ -40,6 +40,11 @@ CREATE TYPE scc.contributor_body AS (
 CREATE TYPE scc.comment_body AS (
     "placeId" text, "buildingId" text, comment text);
 
+CREATE TYPE scc.photo_body AS (
+    "objectKey" text, size bigint, sha256 text, "takenAt" timestamptz,
+    location scc.location_body, "placeId" text, "buildingId" text,
+    "imageType" text, uploader text);
+
 CREATE TYPE scc.report_body AS ("placeId" text, reason text, detail text);
 
 
@@ -82,6 +87,7 @@ DECLARE
                              'Automatic', 'ETC'];
     reasons  text[] := ARRAY['INACCURATE_INFO', 'CLOSED', 'BAD_USER'];
     sources  text[] := ARRAY['photo', 'sheet', 'revisit'];
+    images   text[] := ARRAY['Entrance', 'Elevator'];
     doc      jsonb;
     val      jsonb;
     f        record;
@@ -89,11 +95,12 @@ BEGIN
     IF kind IS NULL OR kind NOT IN ('place', 'building',
         'place_accessibility', 'building_accessibility', 'comment', 'report',
         'retract', 'restore', 'contributor', 'erase', 'remove',
-        'reinstate')
+        'reinstate', 'photo')
     THEN
         RETURN format('kind %L is unknown; use place, building, '
             'place_accessibility, building_accessibility, comment, report, '
-            'retract, restore, contributor, erase, remove or reinstate',
+            'retract, restore, contributor, erase, remove, reinstate or '
+            'photo',
             kind);
     END IF;
 
@@ -171,6 +178,15 @@ BEGIN
             ('restore', 'eventId', 'uuid', true, NULL),
             ('remove', 'eventId', 'uuid', true, NULL),
             ('reinstate', 'eventId', 'uuid', true, NULL),
+            ('photo', 'objectKey', 'key', true, NULL),
+            ('photo', 'size', 'size', true, NULL),
+            ('photo', 'sha256', 'sha256', true, NULL),
+            ('photo', 'takenAt', 'time', true, NULL),
+            ('photo', 'location', 'location', false, NULL),
+            ('photo', 'placeId', 'id', false, NULL),
+            ('photo', 'buildingId', 'id', false, NULL),
+            ('photo', 'imageType', 'string', false, images),
+            ('photo', 'uploader', 'id', false, NULL),
             ('contributor', 'contributorId', 'id', false, NULL),
             ('contributor', 'displayName', 'string 512', false, NULL))
             AS t(kind, field, type, required, allowed)
@@ -217,6 +233,29 @@ BEGIN
             THEN
                 RETURN format('field "%s" must be the id of an event, '
                               'a UUID', f.field);
+            END IF;
+
+        WHEN 'key' THEN
+            IF jsonb_typeof(val) <> 'string'
+               OR octet_length(val #>> '{}') NOT BETWEEN 1 AND 1024
+            THEN
+                RETURN format('field "%s" must be a string of 1 to 1024 '
+                              'bytes', f.field);
+            END IF;
+
+        WHEN 'size' THEN
+            IF jsonb_typeof(val) <> 'number' OR val::text !~ '^[0-9]{1,13}$'
+            THEN
+                RETURN format('field "%s" must be a whole number of bytes',
+                              f.field);
+            END IF;
+
+        WHEN 'sha256' THEN
+            IF jsonb_typeof(val) <> 'string'
+               OR val #>> '{}' !~ '^[0-9a-f]{64}$'
+            THEN
+                RETURN format('field "%s" must be a SHA-256: 64 hex digits '
+                              'in lower case', f.field);
             END IF;
 
         WHEN 'share' THEN

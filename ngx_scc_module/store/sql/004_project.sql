@@ -319,6 +319,55 @@ END
 $$;
 
 
+CREATE FUNCTION scc.project_photo(ids uuid[], hlcs bigint[], kinds text[],
+    cids text[], targets text[], bodies text[], force bool) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET work_mem = '64MB' AS $$
+#variable_conflict use_column
+BEGIN
+    INSERT INTO scc.photo AS t (id, object_key, size, sha256, taken_at,
+        lon_e7, lat_e7, place_id, building_id, image_type, uploader,
+        contributor_id, hlc, event_id)
+    SELECT p.target, (p.b)."objectKey", (p.b).size, (p.b).sha256,
+        (p.b)."takenAt", round(((p.b).location).lng * 10000000)::int,
+        round(((p.b).location).lat * 10000000)::int,
+        (p.b)."placeId", (p.b)."buildingId", (p.b)."imageType",
+        coalesce((p.b).uploader, p.contributor_id), p.contributor_id, p.hlc,
+        p.event_id
+    FROM (SELECT jsonb_populate_record(NULL::scc.photo_body,
+                                       bodies[w.i]::jsonb) AS b,
+              w.contributor_id, w.target, w.hlc, w.event_id
+          FROM (SELECT DISTINCT ON (u.target) u.*
+                FROM (SELECT e.event_id, e.hlc, e.contributor_id,
+                          e.target COLLATE "C" AS target, e.i
+                      FROM (SELECT unnest(ids) AS event_id,
+                                unnest(hlcs) AS hlc, unnest(kinds) AS kind,
+                                unnest(cids) AS contributor_id,
+                                unnest(targets) AS target,
+                                generate_subscripts(ids, 1) AS i) e
+                      WHERE e.kind = 'photo') u
+                ORDER BY u.target, u.hlc DESC, u.event_id DESC) w
+          OFFSET 0) p
+    ON CONFLICT (id) DO UPDATE SET
+        size = excluded.size,
+        sha256 = excluded.sha256,
+        taken_at = excluded.taken_at,
+        lon_e7 = excluded.lon_e7,
+        lat_e7 = excluded.lat_e7,
+        place_id = excluded.place_id,
+        building_id = excluded.building_id,
+        image_type = excluded.image_type,
+        uploader = excluded.uploader,
+        contributor_id = excluded.contributor_id,
+        hlc = excluded.hlc,
+        event_id = excluded.event_id
+    WHERE force OR (t.hlc, t.event_id) < (excluded.hlc, excluded.event_id);
+END
+$$;
+
+
 -- Reports on these places came or went.
 
 CREATE FUNCTION scc.reclose(ids text[]) RETURNS void
@@ -359,7 +408,8 @@ BEGIN
               FROM scc.contribution c
               WHERE c.target = refold.target COLLATE "C"
                   AND c.kind = refold.kind COLLATE "C"
-                  AND c.kind IN ('place', 'building', 'contributor')
+                  AND c.kind IN ('place', 'building', 'contributor',
+                                 'photo')
               UNION ALL
               SELECT c.*, scc.as_of(c.hlc, c.body::jsonb)
               FROM scc.contribution c
@@ -386,6 +436,10 @@ BEGIN
                     ARRAY[e.hlc], ARRAY[refold.kind],
                     ARRAY[e.contributor_id], ARRAY[refold.target],
                     ARRAY[e.body], true);
+            WHEN 'photo' THEN
+                PERFORM scc.project_photo(ARRAY[e.event_id], ARRAY[e.hlc],
+                    ARRAY[refold.kind], ARRAY[e.contributor_id],
+                    ARRAY[refold.target], ARRAY[e.body], true);
             WHEN 'building_accessibility' THEN
                 PERFORM scc.project_building_accessibility(
                     ARRAY[e.event_id], ARRAY[e.hlc], ARRAY[refold.kind],
@@ -405,6 +459,8 @@ BEGIN
     CASE refold.kind
     WHEN 'place' THEN
         DELETE FROM scc.place WHERE id = refold.target COLLATE "C";
+    WHEN 'photo' THEN
+        DELETE FROM scc.photo WHERE id = refold.target COLLATE "C";
     WHEN 'building' THEN
         DELETE FROM scc.building WHERE id = refold.target COLLATE "C";
     WHEN 'place_accessibility' THEN

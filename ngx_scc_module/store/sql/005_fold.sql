@@ -178,6 +178,9 @@ BEGIN
                  THEN (u.doc ->> 'eventId')::uuid::text
                  WHEN u.kind = 'contributor'
                  THEN coalesce(u.doc ->> 'contributorId', u.contributor_id)
+                 WHEN u.kind = 'photo'
+                 THEN encode(sha256(convert_to(u.doc ->> 'objectKey',
+                                               'UTF8')), 'hex')
                  WHEN u.kind = 'erase'
                  THEN u.contributor_id END,
             u.contributor_id, u.contributor_name, u.idem_key,
@@ -383,7 +386,7 @@ BEGIN
             FROM unnest(about) AS a(id)
             JOIN scc.contribution l ON l.event_id = a.id
             WHERE l.kind IN ('place', 'building', 'place_accessibility',
-                             'building_accessibility')
+                             'building_accessibility', 'photo')
             ORDER BY l.kind, l.target
         LOOP
             PERFORM scc.refold(e.kind, e.target);
@@ -449,6 +452,11 @@ BEGIN
                 AND u.body::jsonb ->> 'reason' = 'CLOSED';
 
         closed := array_cat(closed, part);
+    END IF;
+
+    IF 'photo' = ANY (kinds) THEN
+        PERFORM scc.project_photo(ids, hlcs, kinds, cids, targets, bodies,
+                                  false);
     END IF;
 
     IF 'building' = ANY (kinds) THEN
@@ -525,12 +533,13 @@ CREATE VIEW scc.newest AS
 SELECT w.*
 FROM (SELECT DISTINCT ON (l.kind, l.target) l.kind, l.target, l.as_of,
           l.hlc, l.event_id, l.contributor_id, l.body
-      FROM (SELECT c.*, CASE WHEN c.kind IN ('place', 'building') THEN c.hlc
+      FROM (SELECT c.*, CASE WHEN c.kind IN ('place', 'building', 'photo')
+                             THEN c.hlc
                              ELSE scc.as_of(c.hlc, c.body::jsonb) END
                 AS as_of
             FROM scc.counted c
             WHERE c.kind IN ('place', 'building', 'place_accessibility',
-                             'building_accessibility')) l
+                             'building_accessibility', 'photo')) l
       ORDER BY l.kind, l.target, l.as_of DESC, l.hlc DESC, l.event_id DESC) w;
 
 CREATE VIEW scc.fold_drift AS
@@ -624,6 +633,23 @@ FROM (
            (e.b)."recoveredFrom", (e.b).confidence, (e.b).recoverer,
            (e.b)."originalTime", e.contributor_id, e.as_of, e.hlc,
            e.event_id)
+    UNION ALL
+    SELECT 'photo', coalesce(e.target, t.id), e.target IS NULL,
+        t.id IS NULL, e.body
+    FROM (SELECT n.*,
+              jsonb_populate_record(NULL::scc.photo_body, n.body::jsonb) AS b
+          FROM scc.newest n WHERE n.kind = 'photo' OFFSET 0) e
+    FULL JOIN scc.photo t ON t.id = e.target
+    WHERE (t.object_key, t.size, t.sha256, t.taken_at, t.lon_e7, t.lat_e7,
+           t.place_id, t.building_id, t.image_type, t.uploader,
+           t.contributor_id, t.hlc, t.event_id)
+          IS DISTINCT FROM
+          ((e.b)."objectKey", (e.b).size, (e.b).sha256, (e.b)."takenAt",
+           round(((e.b).location).lng * 10000000)::int,
+           round(((e.b).location).lat * 10000000)::int, (e.b)."placeId",
+           (e.b)."buildingId", (e.b)."imageType",
+           coalesce((e.b).uploader, e.contributor_id), e.contributor_id,
+           e.hlc, e.event_id)
 ) d
 WHERE d.body IS NULL OR scc.body_fault(d.kind, d.body) IS NULL
 UNION ALL
