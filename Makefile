@@ -68,7 +68,7 @@ TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 .PHONY: all module core ctl deps deps-test run up down test test-unit \
 	test-asan test-fuzz test-programs test-servers test-integration \
 	test-faults test-rebuild test-clients faults faults-lost \
-	asan-nginx lint fuzz bench bench-write bench-tiles \
+	asan-nginx lint fuzz bench bench-write \
 	install clean help FORCE
 .DELETE_ON_ERROR:
 
@@ -338,18 +338,14 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(B)/fuzz/core/libscc.a Makefile
 	$(CLANG) $(WARN) -g -O1 -fsanitize=fuzzer $(SANITIZE) -I$(SCC)/core \
 		-MMD -MP -o $@ $< $(filter %.a,$^) $(CORE_LIBS)
 
-bench: deps-test	## measure, print ratios; WRITE=1 keeps them
+bench: deps-test	## measure, keep RESULTS.md; PART=hot,redis BENCH_BIG=1
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) bench/bench.py \
-		$(if $(WRITE),--write)
+		$(if $(PART),--part $(PART))
 
 bench-write: deps-test	## acknowledged writes beside PostgreSQL's own
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_write.py
-
-bench-tiles: deps-test	## hot vector tiles beside static files of them
-	@+$(MAKE) --no-print-directory all
-	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_tiles.py
 
 lint:	## style, clang-format, clang-tidy, cppcheck, shellcheck, python
 	@+$(MAKE) --no-print-directory deps-test

@@ -20,6 +20,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_scc_cells_zone(ngx_scc_cells_t *job);
+static void ngx_scc_cells_zone_again(ngx_scc_cells_t *job);
 static void ngx_scc_cells_unhold(void *data);
 static ngx_int_t ngx_scc_cells_mget(ngx_scc_cells_t *job);
 static ngx_uint_t ngx_scc_cells_vouched(ngx_scc_cells_t *job,
@@ -407,6 +408,55 @@ ngx_scc_cells_zone(ngx_scc_cells_t *job)
 }
 
 
+/*
+ * Redis's answer may have waited behind those of a crowd, while another job
+ * brought what it lacks.
+ */
+
+static void
+ngx_scc_cells_zone_again(ngx_scc_cells_t *job)
+{
+    ngx_uint_t            i;
+    ngx_scc_zone_item_t   item;
+    ngx_scc_zone_note_t   note;
+
+    if (job->items == NULL) {
+        return;
+    }
+
+    for (i = 0; i < job->n; i++) {
+
+        if (job->have[i]) {
+            continue;
+        }
+
+        ngx_scc_zone_get(job->cache->zone, &job->keys[i], 1, &note, &item);
+
+        if (!item.fresh) {
+
+            if (item.entry != NULL) {
+                ngx_scc_zone_unpin(job->cache->zone, item.entry);
+            }
+
+            continue;
+        }
+
+        if (job->items[i].entry != NULL) {
+            ngx_scc_zone_unpin(job->cache->zone, job->items[i].entry);
+        }
+
+        job->items[i].entry = item.entry;
+
+        job->cells[i].blob = *ngx_scc_zone_blob(item.entry);
+        job->known[i].from = NGX_SCC_FROM_ZONE;
+        job->known[i].gzip = ngx_scc_zone_gzip(item.entry);
+        job->have[i] = 1;
+        job->hits++;
+        job->zone++;
+    }
+}
+
+
 static void
 ngx_scc_cells_unhold(void *data)
 {
@@ -490,6 +540,13 @@ ngx_scc_cells_mget_handler(void *data, ngx_scc_redis_status_t status,
                           "reading from the store", &text);
         }
 
+        ngx_scc_cells_zone_again(job);
+
+        if (job->hits == job->n) {
+            job->handler(job, NGX_OK);
+            return;
+        }
+
         job->bypass = 1;
         goto miss;
     }
@@ -510,6 +567,10 @@ ngx_scc_cells_mget_handler(void *data, ngx_scc_redis_status_t status,
             job->have[i] = 1;
             job->hits++;
         }
+    }
+
+    if (job->hits < job->n) {
+        ngx_scc_cells_zone_again(job);
     }
 
     if (job->hits == job->n) {

@@ -55,6 +55,7 @@ struct ngx_scc_fill_s {
     ngx_uint_t                leases;       /* lease replies to come */
     ngx_uint_t                reading;      /* a statement is running */
     ngx_uint_t                polling;      /* an MGET is running */
+    ngx_uint_t                late;         /* it began after poll_end */
     ngx_msec_t                poll_end;
     ngx_msec_t                wait_end;
     ngx_event_t               poll;
@@ -581,6 +582,7 @@ ngx_scc_fill_poll(ngx_event_t *ev)
 {
     ngx_connection_t *dumb = ev->data;
 
+    ngx_uint_t        late;
     ngx_scc_fill_t   *fill;
 
     fill = (ngx_scc_fill_t *)
@@ -595,12 +597,18 @@ ngx_scc_fill_poll(ngx_event_t *ev)
         return;
     }
 
-    if ((ngx_msec_int_t) (ngx_current_msec - fill->poll_end) >= 0
-        || ngx_scc_fill_poll_mget(fill) != NGX_OK)
-    {
+    /* the reply to the last look may have waited behind others': the last
+       one begins when the time is over */
+
+    late = (ngx_msec_int_t) (ngx_current_msec - fill->poll_end) >= 0;
+
+    if (fill->late || ngx_scc_fill_poll_mget(fill) != NGX_OK) {
         ngx_scc_fill_poll_end(fill);
         ngx_scc_fill_go_on(fill);
+        return;
     }
+
+    fill->late = late;
 }
 
 

@@ -316,8 +316,12 @@ ngx_scc_output_chain(ngx_http_request_t *r, ngx_str_t *type,
 
     rc = ngx_http_send_header(r);
 
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+    if (rc == NGX_ERROR || rc > NGX_OK) {
         return rc;
+    }
+
+    if (r->header_only) {
+        return NGX_OK;
     }
 
     for (last = out; last->next != NULL; last = last->next) { /* void */ }
@@ -325,7 +329,12 @@ ngx_scc_output_chain(ngx_http_request_t *r, ngx_str_t *type,
     last->buf->last_buf = (r == r->main);
     last->buf->last_in_chain = 1;
 
-    return ngx_http_output_filter(r, out);
+    rc = ngx_http_output_filter(r, out);
+
+    /* NGX_AGAIN, a slow client, is nginx's own affair; to the handler it
+       would mean that a backend is waited for */
+
+    return (rc == NGX_AGAIN) ? NGX_OK : rc;
 }
 
 
@@ -333,6 +342,8 @@ static ngx_int_t
 ngx_scc_output_nothing(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_uint_t status)
 {
+    ngx_int_t  rc;
+
     r->headers_out.status = status;
 
     if (ngx_scc_headers(r, ctx) != NGX_OK) {
@@ -344,7 +355,9 @@ ngx_scc_output_nothing(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_http_clear_content_length(r);
     ngx_http_clear_accept_ranges(r);
 
-    return ngx_http_send_header(r);
+    rc = ngx_http_send_header(r);
+
+    return (rc == NGX_AGAIN) ? NGX_OK : rc;
 }
 
 

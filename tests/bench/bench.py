@@ -2,59 +2,69 @@
 
 # Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
 
-"""make bench: measures, prints ratios, fails if a promised one is missed.
+"""make bench: measures what the design promises, and fails if it is missed.
 
-bench.py [--write] [--seconds N] [--rounds N]
+bench.py [--part NAME,...] [--seconds N] [--rounds N] [--keep]
 
---write puts the tables into tests/bench/RESULTS.md.
+Each part's table and picture are put into RESULTS.md and PART.svg, unless
+--keep leaves them as they are.
 """
 
 import argparse
-import os
-import platform
 import sys
+import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "integration")]
+import results
+from bench_common import Part               # noqa: F401: sets sys.path
 
-from bench_headers import header_table      # noqa: E402
-from bench_view import view_table           # noqa: E402
 
-HEAD = """\
-# Measured
-
-Figures of one run of `tests/bench/bench.py --write`; only ratios within it mean
-something elsewhere.
-
-## A view from Redis, against nginx + Lua with GEOSEARCH + HMGET
-
-"""
+def parts():
+    """Imported when they are wanted: each needs other programs."""
+    import bench_edge
+    import bench_herd
+    import bench_hot
+    import bench_memory
+    import bench_redis
+    import bench_scale
+    import bench_tiles
+    return {"hot": bench_hot.table, "tiles": bench_tiles.table,
+            "redis": bench_redis.table, "herd": bench_herd.table,
+            "scale": bench_scale.table, "edge": bench_edge.table,
+            "memory": bench_memory.table}
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--write", action="store_true")
-    p.add_argument("--seconds", type=int, default=3)
-    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--part", default="")
+    p.add_argument("--seconds", type=int)
+    p.add_argument("--rounds", type=int)
+    p.add_argument("--keep", action="store_true")
     args = p.parse_args()
 
-    lines, met = view_table(args.seconds, args.rounds)
-    more, also = header_table(args.seconds, args.rounds)
-    met = met and also
-    lines += ["", "## Hot views, gzip and 304, against nginx serving files",
-              "", *more, "", f"{os.cpu_count()} CPUs, {platform.machine()}, "
-              f"Linux {platform.release().split('-')[0]}."]
-    print("\n" + "\n".join(lines))
+    known = parts()
+    wanted = args.part.split(",") if args.part else list(known)
+    for name in wanted:
+        if name not in known:
+            p.error(f"no part {name}: there are {', '.join(known)}")
+    more = {k: v for k, v in (("seconds", args.seconds),
+                              ("rounds", args.rounds)) if v}
+    missed = []
 
-    if args.write:
-        with open(os.path.join(HERE, "RESULTS.md"), "w") as f:
-            f.write(HEAD + "\n".join(lines) + "\n")
+    for name in wanted:
+        print(f"== {results.TITLES[name]}", flush=True)
+        began = time.monotonic()
+        part = known[name](
+            say=lambda s: print(s, flush=True), **more)
+        print(f"({time.monotonic() - began:.0f} s)\n", flush=True)
+        if not part.met:
+            missed.append(name)
+        if not args.keep:
+            results.write(name, part.lines, part.bars, part.unit)
 
-    if not met:
-        print("\na ratio is below what the design asks for",
+    if missed:
+        print(f"below what the design asks for: {', '.join(missed)}",
               file=sys.stderr)
-        return 1
-    return 0
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -1,18 +1,28 @@
 -- Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
 
--- For wrk: asks for the paths of a file in turn, reports as one JSON line.
+-- For wrk, as load.lua: lines are a path, then headers "Name: value", with
+-- tabs between.
 
-local paths, at = {}, 0
+local requests, at = {}, 0
 
 function init(args)
     for line in io.lines(args[1]) do
-        paths[#paths + 1] = wrk.format("GET", line)
+        local path, headers = nil, {}
+        for field in line:gmatch("[^\t]+") do
+            local name, value = field:match("^([%w-]+): (.*)$")
+            if path == nil then
+                path = field
+            else
+                headers[name] = value
+            end
+        end
+        requests[#requests + 1] = wrk.format("GET", path, headers)
     end
 end
 
 function request()
-    at = at % #paths + 1
-    return paths[at]
+    at = at % #requests + 1
+    return requests[at]
 end
 
 function done(summary, latency)

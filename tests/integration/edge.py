@@ -36,13 +36,14 @@ class Varnish(Server):
 
     name = "varnishd"
 
-    def __init__(self, origin):
+    def __init__(self, origin, storage="64m"):
         binary = shutil.which("varnishd") \
             or shutil.which("varnishd", path="/usr/sbin")
         if binary is None:
             pytest.skip("varnishd is not installed: run make deps-test")
         super().__init__()
         self.binary = binary
+        self.storage = storage
         self.port = free_port()
         with open(os.path.join(self.dir, "site.vcl"), "w") as f:
             f.write(SITE.format(port=origin))
@@ -50,7 +51,7 @@ class Varnish(Server):
     def start(self, wait=True):
         self.spawn([
             self.binary, "-F", "-j", "none", "-n", self.dir,
-            "-a", f"127.0.0.1:{self.port}", "-s", "malloc,64m",
+            "-a", f"127.0.0.1:{self.port}", "-s", "malloc," + self.storage,
             "-p", f"vcl_path={self.dir}:{os.path.realpath(VCL)}",
             "-p", "thread_pool_min=10", "-p", "thread_pools=1",
             "-f", os.path.join(os.path.realpath(VCL), "scc.vcl")],

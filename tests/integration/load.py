@@ -2,6 +2,7 @@
 
 import os
 import random
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -32,6 +33,30 @@ def cell_paths(truth, n, seed=SEED):
         x, y = c >> 16, c & 65535
         out[f"/v1/cells/16/{x}-{x}/{y}-{y}.json"] = truth[c][1]
     return out
+
+
+def herd(nginx, path, n):
+    """n clients ask at once; the set of their bodies."""
+    socks = []
+    for _ in range(n):
+        s = socket.create_connection(("127.0.0.1", nginx.port), 20)
+        socks.append(s)
+    text = f"GET {path} HTTP/1.0\r\nHost: x\r\n\r\n".encode()
+    for s in socks:
+        s.sendall(text)
+    bodies = set()
+    for s in socks:
+        parts = []
+        while True:
+            part = s.recv(1 << 16)
+            if not part:
+                break
+            parts.append(part)
+        s.close()
+        head, body = b"".join(parts).split(b"\r\n\r\n", 1)
+        assert b" 200 " in head.splitlines()[0], head
+        bodies.add(body)
+    return bodies
 
 
 class Load:

@@ -18,6 +18,7 @@ import pytest
 import places
 from coherence import (BOUND, PLACES, SEED, cell_path, hammer, measure,
                        names, pick, quiet, seen_after)
+from load import herd
 from servers import (NGINX_CONF, Closed, Nginx, Postgres, Redis, freeze,
                      sccctl, wait_until)
 from store import load_sample, snapshot
@@ -359,11 +360,34 @@ def test_zone_while_servers_die(pg, redis, figure):
 def slow_client(nginx, path):
     """Asks, and does not read the answer."""
     c = socket.socket()
+    c.settimeout(20)
     c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     c.connect(("127.0.0.1", nginx.port))
     c.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert c.recv(1)
     return c
+
+
+def test_slow_clients_get_all_of_it(pg, redis):
+    """An answer that was there at once, but not taken at once."""
+    truth = snapshot(pg)
+    cells = sorted(c for c, (_, f) in truth.items() if f)
+    c = cells[len(cells) // 2]
+    x, y = (c >> 16) - 5, (c & 65535) - 5
+    views = [f"/v1/cells/16/{x}-{x + n}/{y}-{y + n}.json" for n in (3, 11)]
+    with Zoned(pg, redis, template=NGINX_CONF.replace(
+            "@PORT@;", "@PORT@ sndbuf=4k;"), workers=1) as nginx:
+        for path in views * 3:
+            with nginx.client() as http:
+                want = l1(http, path).body
+            assert len(want) > 20000
+            s = slow_client(nginx, path)
+            time.sleep(.05)
+            got = b""
+            while len(got.partition(b"\r\n\r\n")[2]) < len(want):
+                got += s.recv(16384)
+            s.close()
+            assert got.partition(b"\r\n\r\n")[2] == want
 
 
 def test_workers_killed_with_what_they_send(pg, redis):
@@ -448,30 +472,6 @@ def test_workers_killed_all_the_time(pg, redis, figure):
 
 
 # -- the herd ----------------------------------------------------------------
-
-
-def herd(nginx, path, n):
-    """n clients ask at once; the set of their bodies."""
-    socks = []
-    for _ in range(n):
-        s = socket.create_connection(("127.0.0.1", nginx.port), 20)
-        socks.append(s)
-    text = f"GET {path} HTTP/1.0\r\nHost: x\r\n\r\n".encode()
-    for s in socks:
-        s.sendall(text)
-    bodies = set()
-    for s in socks:
-        parts = []
-        while True:
-            part = s.recv(1 << 16)
-            if not part:
-                break
-            parts.append(part)
-        s.close()
-        head, body = b"".join(parts).split(b"\r\n\r\n", 1)
-        assert b" 200 " in head.splitlines()[0], head
-        bodies.add(body)
-    return bodies
 
 
 @pytest.mark.alone

@@ -8,23 +8,20 @@ turn, A B A B, so that what disturbs the machine disturbs both.
 import json
 import os
 import random
-import statistics
 
-from servers import (DATA, Nginx, Postgres, Redis, cpu_seconds, run,
-                     sccctl, wait_until)
+from bench_common import (HERE, HTTP, Part, Ratio, answer, load_store,
+                          measure, median, requests, spread, times, turns)
+from servers import Nginx, Postgres, Redis
 from store import COLUMNS, feature
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 MODULES = "/usr/lib/nginx/modules"
-REAL = "kr_places_A.csv.gz"
-CONNECTIONS = 8
 GROUPS = [(60, 50, 70), (600, 540, 660)]
 LEAST = {60: 8.0, 600: 30.0}
 VIEWS = 100
 
 LUA_CONF = """\
 @MAIN@
-worker_processes  1;
+worker_processes  @WORKERS@;
 pid               @DIR@/nginx.pid;
 error_log         @DIR@/error.log warn;
 events { worker_connections 1024; }
@@ -49,24 +46,11 @@ http {
 
 
 class LuaNginx(Nginx):
-    def __init__(self, redis):
+    def __init__(self, redis, workers):
         super().__init__(module=f"{MODULES}/ndk_http_module.so",
                          load=[f"{MODULES}/ngx_http_lua_module.so"],
-                         template=LUA_CONF)
+                         template=LUA_CONF, workers=workers)
         self.write(SOCKET=redis.sock, HERE=HERE)
-
-
-def load_store(pg):
-    sccctl("init", pg=pg)
-    path = os.path.join(DATA, REAL)
-    if os.path.exists(path):
-        sccctl("import", path, pg=pg)
-        return f"{REAL} (real)"
-    made = os.path.join(pg.dir, "sample.csv")
-    with open(made, "w") as f:
-        f.write(sccctl("sample", "--places", 70000, "--seed", 1).stdout)
-    sccctl("import", made, pg=pg)
-    return "sccctl sample --places 70000 --seed 1"
 
 
 def read_features(pg):
@@ -154,7 +138,7 @@ def same_answers(scc, lua, views):
     with scc.client() as a, lua.client() as b:
         for box in views:
             query = f"places?bbox={box}"
-            mine = wait_hit(a, "/v1/" + query)
+            mine = answer(a, "/v1/" + query)
             features = {f["id"]: f for f in mine.json()["features"]}
             for prefix in "/v1/", "/ready/":
                 other = b.get(prefix + query)
@@ -166,87 +150,54 @@ def same_answers(scc, lua, views):
     return total / len(views), size / len(views)
 
 
-def wait_hit(client, path):
-    def hit():
-        a = client.get(path)
-        assert a.status == 200, a
-        return a if "hit" in a.headers["cache-status"] else None
-    return wait_until(hit, 10, f"{path} to be cached")
-
-
-def measure(nginx, redis, path_file, seconds):
-    """Requests per second, and Redis CPU microseconds per request."""
-    before = cpu_seconds(redis.pid)
-    out = run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s",
-               os.path.join(HERE, "load.lua"), nginx.url, "--", path_file],
-              timeout=seconds + 60).stdout
-    cpu = cpu_seconds(redis.pid) - before
-    line = next(x for x in out.splitlines() if x.startswith("RESULT "))
-    r = json.loads(line[7:])
-    assert r["errors"] == 0, out
-    return {"rps": r["requests"] / r["microseconds"] * 1e6,
-            "cpu": cpu / r["requests"] * 1e6, "p50": r["p50"],
-            "p99": r["p99"]}
-
-
-def median(rounds, key):
-    return statistics.median(x[key] for x in rounds)
-
-
-def spread(rounds, key):
-    v = sorted(x[key] for x in rounds)
-    return f"{median(rounds, key):,.0f} ({v[0]:,.0f}-{v[-1]:,.0f})"
-
-
-def view_table(seconds=3, rounds=5, say=print):
-    """Runs it all; returns (Markdown lines, whether the least was met)."""
-    lines, met = [], True
+def table(seconds=2, rounds=5, workers=(1, 2), say=print):
+    part = Part()
     with Postgres(fsync=False) as pg, Redis() as cache, Redis() as geo:
         say("loading")
         data = load_store(pg)
-        rows = read_features(pg)
-        fill_geo(geo, rows)
-        with Nginx(pg, cache, http="keepalive_requests 100000000;") as scc, \
-                LuaNginx(geo) as lua:
-            scc.write(SERVER="access_log off;")
-            scc.reload()
-            lines += [
-                f"{len(rows):,} places of {data}; {VIEWS} views of a phone "
-                "per row; one nginx worker each, wrk with "
-                f"{CONNECTIONS} connections, {rounds} rounds of {seconds} s "
-                "in turn; median (lowest-highest).", "",
-                "| features | KB | ngx_scc_module, req/s | Lua, req/s | "
-                "ratio | Lua with ready JSON, req/s | ratio | Redis CPU "
-                "per request: module, Lua | ratio |",
-                "|---|---|---|---|---|---|---|---|---|"]
-            for about, low, high in GROUPS:
-                views = choose_views(pg, rows, low, high)
-                assert len(views) >= 20, f"only {len(views)} views"
-                mean, size = same_answers(scc, lua, views)
-                say(f"{len(views)} views of {mean:.0f} features on average, "
-                    "answers equal")
-                files = {}
-                for name, prefix in ("scc", "/v1/"), ("ready", "/ready/"):
-                    files[name] = os.path.join(scc.dir, name)
-                    with open(files[name], "w") as f:
-                        f.writelines(f"{prefix}places?bbox={b}\n"
-                                     for b in views)
-                a, b, c = [], [], []
-                for i in range(rounds):
-                    a.append(measure(scc, cache, files["scc"], seconds))
-                    b.append(measure(lua, geo, files["scc"], seconds))
-                    c.append(measure(lua, geo, files["ready"], seconds))
-                    say(f"  round {i + 1}: {a[-1]['rps']:,.0f} / "
-                        f"{b[-1]['rps']:,.0f} / {c[-1]['rps']:,.0f} req/s")
-                ratio = median(a, "rps") / median(b, "rps")
-                ready = median(a, "rps") / median(c, "rps")
-                cpu = median(b, "cpu") / median(a, "cpu")
-                lines.append(
-                    f"| {mean:.0f} | {size / 1024:.0f} | "
-                    f"{spread(a, 'rps')} | {spread(b, 'rps')} | "
-                    f"**{ratio:.1f}×** (≥ {LEAST[about]:.0f}×) | "
-                    f"{spread(c, 'rps')} | {ready:.1f}× | "
-                    f"{median(a, 'cpu'):,.0f}, {median(b, 'cpu'):,.0f} µs | "
-                    f"{cpu:.1f}× |")
-                met = met and ratio >= LEAST[about]
-    return lines, met
+        places = read_features(pg)
+        fill_geo(geo, places)
+        views = {about: choose_views(pg, places, low, high)
+                 for about, low, high in GROUPS}
+        part.lines += [
+            f"{data}; {VIEWS} boxes of a phone a row; no `scc_zone` and no "
+            "`scc_answer_cache`, so that every answer is made from cells in "
+            f"Redis; each side has a Redis of its own; wrk with 8 "
+            f"connections, {rounds} rounds of {seconds} s in turn; median "
+            "(lowest-highest). \"Ready\": the geo index with JSON made "
+            "before, one string for each place.", "",
+            "| workers | features | KB | ngx_scc_module, req/s | p50, p99 µs "
+            "| Lua, req/s | p50, p99 µs | ratio | Lua, ready, req/s | ratio "
+            "| Redis CPU per request: module, Lua |",
+            "|---|---|---|---|---|---|---|---|---|---|---|"]
+        for n in workers:
+            with Nginx(pg, cache, scc={"scc_answer_cache": "0"}, workers=n,
+                       http=HTTP, server="access_log off;") as scc, \
+                    LuaNginx(geo, n) as lua:
+                for about, boxes in views.items():
+                    assert len(boxes) >= 20, f"only {len(boxes)} views"
+                    row(part, scc, lua, cache, geo, n, about, boxes,
+                        seconds, rounds, say)
+    return part
+
+
+def row(part, scc, lua, cache, geo, workers, about, boxes, seconds, rounds,
+        say):
+    mean, size = same_answers(scc, lua, boxes)
+    files = {prefix: requests(scc.dir, f"{about}{prefix.strip('/')}",
+                              [f"{prefix}places?bbox={b}" for b in boxes])
+             for prefix in ("/v1/", "/ready/")}
+    a, b, c = turns(rounds,
+                    lambda: measure(scc, files["/v1/"], seconds, cache),
+                    lambda: measure(lua, files["/v1/"], seconds, geo),
+                    lambda: measure(lua, files["/ready/"], seconds, geo))
+    r, ready = Ratio(a, b), Ratio(a, c)
+    label = f"{mean:.0f} features, {workers} worker" + "s" * (workers > 1)
+    part.bar(label, r.value, r.low, r.high, LEAST[about])
+    part.bar(label + ", ready", ready.value, ready.low, ready.high)
+    line = (f"| {workers} | {mean:.0f} | {size / 1024:.0f} | {spread(a)} | "
+            f"{times(a)} | {spread(b)} | {times(b)} | {r.text(1)} "
+            f"≥ {LEAST[about]:.0f}× | {spread(c)} | {ready.text(1)} | "
+            f"{median(a, 'cpu'):,.0f}, {median(b, 'cpu'):,.0f} µs |")
+    say(line)
+    part.lines.append(line)
