@@ -66,6 +66,7 @@ static const scc_ctl_cmd_t  *scc_ctl_commands[] = {
     &scc_ctl_verify_cmd,
     &scc_ctl_drill_cmd,
     &scc_ctl_prune_cmd,
+    &scc_ctl_adopt_cmd,
     &scc_ctl_dead_cmd,
     &scc_ctl_roster_cmd,
     &scc_ctl_photos_cmd,
@@ -592,5 +593,6 @@ scc_ctl_print_help(const scc_ctl_cmd_t *cmd)
            : cmd == &scc_ctl_verify_cmd ? ", 3 something differs"
            : cmd == &scc_ctl_ship_cmd ? ", 3 something is not off-site"
            : cmd == &scc_ctl_drill_cmd ? ", 3 something was found"
-           : cmd == &scc_ctl_prune_cmd ? ", 4 a rule says no" : "");
+           : cmd == &scc_ctl_prune_cmd ? ", 4 a rule says no"
+           : cmd == &scc_ctl_adopt_cmd ? ", 4 refused" : "");
 }

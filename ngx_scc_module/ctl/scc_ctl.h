@@ -95,6 +95,7 @@ extern const scc_ctl_cmd_t  scc_ctl_ship_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_verify_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_drill_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_prune_cmd;
+extern const scc_ctl_cmd_t  scc_ctl_adopt_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_dead_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_roster_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_photos_cmd;

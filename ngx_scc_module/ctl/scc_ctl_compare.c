@@ -35,6 +35,7 @@ typedef struct {
 typedef struct {
     scc_ctl_compare_t        *c;
     PGconn                   *pg;
+    uint64_t                  since;
     scc_ctl_entry_t          *batch;
     size_t                    n;
     scc_ctl_entry_t          *kept;
@@ -68,6 +69,7 @@ static PGresult *scc_ctl_compare_ask(scc_ctl_comparing_t *cg,
     const scc_ctl_entry_t *entries, size_t n);
 static int scc_ctl_compare_row(scc_ctl_comparing_t *cg, const PGresult *res,
     int i);
+static bool scc_ctl_compare_applied(const scc_ctl_segment_t *s);
 static int scc_ctl_compare_again(scc_ctl_comparing_t *cg);
 static void scc_ctl_compare_show(const scc_ctl_entry_t *e);
 
@@ -144,6 +146,15 @@ int
 scc_ctl_compare_journals(scc_ctl_compare_t *c, scc_ctl_journal_t *j,
     PGconn *pg, const uint8_t store[16], scc_ctl_progress_t *progress)
 {
+    return scc_ctl_compare_since(c, j, pg, store, UINT64_MAX, progress);
+}
+
+
+int
+scc_ctl_compare_since(scc_ctl_compare_t *c, scc_ctl_journal_t *j,
+    PGconn *pg, const uint8_t store[16], uint64_t since,
+    scc_ctl_progress_t *progress)
+{
     int                      rc;
     size_t                   i;
     uint64_t                 bytes, done;
@@ -163,6 +174,7 @@ scc_ctl_compare_journals(scc_ctl_compare_t *c, scc_ctl_journal_t *j,
 
     cg.c = c;
     cg.pg = pg;
+    cg.since = since;
     cg.batch = calloc(SCC_CTL_COMPARE_BATCH, sizeof(scc_ctl_entry_t));
     cg.kept = calloc(SCC_CTL_COMPARE_KEPT, sizeof(scc_ctl_entry_t));
 
@@ -419,6 +431,11 @@ scc_ctl_compare_row(scc_ctl_comparing_t *cg, const PGresult *res, int i)
         return 0;
     }
 
+    if (e->received >= cg->since && !scc_ctl_compare_applied(e->segment)) {
+        c->waiting++;
+        return 0;
+    }
+
     c->missing++;
 
     if (cg->n_kept < SCC_CTL_COMPARE_KEPT) {
@@ -426,6 +443,28 @@ scc_ctl_compare_row(scc_ctl_comparing_t *cg, const PGresult *res, int i)
     }
 
     return 0;
+}
+
+
+/* NAME.applied: nginx looks at NAME.seg no more. */
+
+static bool
+scc_ctl_compare_applied(const scc_ctl_segment_t *s)
+{
+    int    len;
+    bool   there;
+    char  *path;
+
+    len = (int) strlen(s->path) - (s->seg ? 4 : 5);
+
+    if (asprintf(&path, "%.*s.applied", len, s->path) == -1) {
+        return true;
+    }
+
+    there = access(path, F_OK) == 0;
+    free(path);
+
+    return there;
 }
 
 

@@ -30,6 +30,8 @@ typedef struct {
     uint64_t            missing;        /* neither */
     uint64_t            coming;         /* neither, but just written: nginx
                                            is about to apply them */
+    uint64_t            waiting;        /* neither, received since "since":
+                                           nginx will apply them */
     uint64_t            unreadable;     /* by this program */
     uint8_t             digest[32];     /* of "ledger" */
 } scc_ctl_compare_t;
@@ -52,6 +54,12 @@ const char *scc_ctl_compare_hex(const uint8_t digest[32]);
  */
 int scc_ctl_compare_journals(scc_ctl_compare_t *c, scc_ctl_journal_t *j,
     PGconn *pg, const uint8_t store[16], scc_ctl_progress_t *progress);
+
+/* The same; what was received after "since", ns of the wall clock, into a
+   segment that nginx has not finished with, may wait. */
+int scc_ctl_compare_since(scc_ctl_compare_t *c, scc_ctl_journal_t *j,
+    PGconn *pg, const uint8_t store[16], uint64_t since,
+    scc_ctl_progress_t *progress);
 
 /* The journals of an option and the arguments behind it, looked at; -1 after
    saying what is wrong. */

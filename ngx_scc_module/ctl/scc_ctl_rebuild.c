@@ -85,10 +85,10 @@ const scc_ctl_cmd_t  scc_ctl_rebuild_cmd = {
     "places, contributors.  Name\nthe journals of all hosts; what is in two "
     "of them counts once.\n\n"
     "A lost store is brought back so:\n"
-    "  createdb scc, sccctl init --store UUID --epoch N, sccctl rebuild ...\n"
-    "where UUID is in the file DIR/store, and N is one more than before.\n"
-    "Then set another scc_cache_generation in nginx's configuration: cells' "
-    "versions\nbegin anew.\n",
+    "  createdb scc, sccctl init --store UUID --epoch N, sccctl rebuild ...,\n"
+    "  sccctl adopt --store UUID --epoch N ...\n"
+    "where UUID is in the file DIR/store, and N is one more than before: the "
+    "number\nin DIR/anchor.  nginx believes it after the last step only.\n",
     scc_ctl_rebuild_opts, scc_ctl_rebuild
 };
 

@@ -47,6 +47,7 @@ typedef struct {
 
 
 static int scc_ctl_cells_identity(scc_ctl_cells_t *cc, uint64_t *found);
+static int scc_ctl_cells_owner(scc_ctl_cells_t *cc, bool last);
 static int scc_ctl_cells_scan(scc_ctl_cells_t *cc);
 static int scc_ctl_cells_key(const scc_ctl_cells_t *cc, const char *key,
     uint32_t *cell);
@@ -139,10 +140,34 @@ done:
 }
 
 
-/* scc:i:GENERATION: the store that the copies are of. */
+/* After an adoption nginx throws the copies away by itself, soon. */
 
 static int
 scc_ctl_cells_identity(scc_ctl_cells_t *cc, uint64_t *found)
+{
+    int       rc;
+    unsigned  tries;
+
+    for (tries = 0; tries < SCC_CTL_VERIFY_TRIES; tries++) {
+        rc = scc_ctl_cells_owner(cc, tries == SCC_CTL_VERIFY_TRIES - 1);
+
+        if (rc <= 0) {
+            return rc;
+        }
+
+        sleep(SCC_CTL_VERIFY_PAUSE);
+    }
+
+    (*found)++;
+
+    return 0;
+}
+
+
+/* scc:i:GENERATION: the store that the copies are of; 1: of another one. */
+
+static int
+scc_ctl_cells_owner(scc_ctl_cells_t *cc, bool last)
 {
     int          rc;
     char         key[SCC_CTL_VERIFY_KEY];
@@ -169,12 +194,10 @@ scc_ctl_cells_identity(scc_ctl_cells_t *cc, uint64_t *found)
     rc = -1;
 
     if (reply != NULL) {
-        rc = 0;
+        rc = reply->type == REDIS_REPLY_STRING && PQntuples(res) == 1
+             && strcmp(reply->str, PQgetvalue(res, 0, 0)) != 0;
 
-        if (reply->type == REDIS_REPLY_STRING && PQntuples(res) == 1
-            && strcmp(reply->str, PQgetvalue(res, 0, 0)) != 0)
-        {
-            (*found)++;
+        if (rc && last) {
             printf("DIFFERS the cache's copies are of store %s, this one is "
                    "%s: if this store is\n        the right one, raise "
                    "scc_cache_generation on all hosts\n", reply->str,
