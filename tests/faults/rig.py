@@ -80,7 +80,10 @@ class Stack:
         self.dir = new_dir("stack")
         self.owns = stack is None
         if stack is None:
-            self.pg = Postgres(template=template(), **(pg or {}))
+            pg = dict(pg or {})
+            if "template" not in pg:
+                pg["template"] = template()
+            self.pg = Postgres(**pg)
             self.cache = Redis()
             self.queue = queue or queue_redis()
         else:

@@ -43,9 +43,7 @@ def alter(stack, sql):
     wait_until(try_it, 20, sql, 0.05)
 
 
-@pytest.mark.parametrize("what", [
-    pytest.param(x, marks=pytest.mark.quick) if x == "right revoked" else x
-    for x in BREAK], ids=lambda x: x.replace(" ", "-"))
+@pytest.mark.parametrize("what", BREAK, ids=lambda x: x.replace(" ", "-"))
 def test_f22_the_applier_stops(seed, what, figure):
     """It waits for a person; no contribution becomes a dead letter for it,
     and all are applied when it is mended."""
