@@ -127,6 +127,9 @@ ngx_scc_applier_create(ngx_cycle_t *cycle, ngx_scc_applier_conf_t *conf)
         return NULL;
     }
 
+    a->apply.guard = conf->guard;
+    ngx_scc_guard_pool(conf->guard, a->apply.pg, cycle->log);
+
     a->dumb.fd = (ngx_socket_t) -1;
 
     a->summary.data = &a->dumb;
@@ -191,6 +194,13 @@ ngx_scc_applier_create(ngx_cycle_t *cycle, ngx_scc_applier_conf_t *conf)
     ngx_add_timer(&a->timer, 1);
 
     return a;
+}
+
+
+void
+ngx_scc_applier_replay(ngx_scc_applier_t *a)
+{
+    ngx_scc_reconcile_now(a->reconcile);
 }
 
 

@@ -27,12 +27,16 @@ typedef struct {
     ngx_scc_redis_conf_t    *queue;     /* no address: there is none */
     ngx_scc_journal_conf_t  *journal;
     ngx_scc_pending_t       *pending;   /* may be NULL */
+    ngx_scc_guard_t         *guard;     /* NULL: off */
 } ngx_scc_applier_conf_t;
 
 
 /* Starts at once; one per process, lives as long as it does. */
 ngx_scc_applier_t *ngx_scc_applier_create(ngx_cycle_t *cycle,
     ngx_scc_applier_conf_t *conf);
+
+/* The store was rewound: a pass over all of the journal, soon. */
+void ngx_scc_applier_replay(ngx_scc_applier_t *applier);
 
 /* From exit_process. */
 void ngx_scc_applier_destroy(ngx_scc_applier_t *applier);

@@ -88,11 +88,11 @@ static void ngx_scc_auditor_name(char to[SCC_AUDIT_TEXT], ngx_str_t *from);
 
 
 static const ngx_scc_pg_stmt_t  ngx_scc_auditor_settings = {
-    "scc_audit_1", scc_audit_store_sql, 0
+    "scc_audit_1", scc_audit_store_sql, 0, NGX_SCC_PG_FREE
 };
 
 static const ngx_scc_pg_stmt_t  ngx_scc_auditor_stamps = {
-    "scc_audit_2", scc_audit_stamp_sql, 0
+    "scc_audit_2", scc_audit_stamp_sql, 0, NGX_SCC_PG_FREE
 };
 
 

@@ -11,6 +11,7 @@
 #include "ngx_scc_backoff.h"
 #include "ngx_scc_feed.h"
 #include "ngx_scc_store.h"
+#include "ngx_scc_sweep.h"
 
 
 /*
@@ -31,6 +32,7 @@
                                            believed past a missed round */
 #define NGX_SCC_FEED_REAP      1000     /* ms between looks for the dead */
 #define NGX_SCC_FEED_IDENTITY  128
+#define NGX_SCC_FEED_UUID      36
 
 
 /* What Redis is told: the changes of a round. */
@@ -68,6 +70,8 @@ struct ngx_scc_feed_s {
 
     ngx_scc_feed_tell_t    tell;
 
+    ngx_scc_sweep_t       *sweep;           /* of an earlier epoch's copies */
+
     ngx_msec_t             reaped;
     unsigned               down:1;          /* said so in the log */
     unsigned               foreign:1;       /* so too: the cache is not
@@ -89,6 +93,9 @@ static void ngx_scc_feed_zone(ngx_scc_feed_t *feed,
 static void ngx_scc_feed_tell(ngx_scc_feed_t *feed);
 static void ngx_scc_feed_identified(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
+static ngx_uint_t ngx_scc_feed_later(ngx_scc_feed_t *feed, ngx_str_t *text);
+static ngx_int_t ngx_scc_feed_age(ngx_str_t *identity, uint64_t *age);
+static void ngx_scc_feed_swept(void *data, ngx_int_t rc);
 static void ngx_scc_feed_send(ngx_scc_feed_t *feed);
 static void ngx_scc_feed_answer(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply);
@@ -111,6 +118,12 @@ ngx_scc_feed_create(ngx_cycle_t *cycle, ngx_scc_cache_t *cache,
 
     feed->cache = cache;
     feed->interval = interval;
+
+    feed->sweep = ngx_scc_sweep_create(cycle, cache, ngx_scc_feed_swept,
+                                       feed);
+    if (feed->sweep == NULL) {
+        return NULL;
+    }
 
     feed->dumb.fd = (ngx_socket_t) -1;
     feed->timer.data = &feed->dumb;
@@ -288,6 +301,7 @@ ngx_scc_feed_handler(void *data, ngx_scc_pg_status_t status,
 static ngx_int_t
 ngx_scc_feed_take(ngx_scc_feed_t *feed, ngx_scc_pg_result_t *result)
 {
+    u_char       buf[NGX_SCC_GUARD_IDENTITY];
     uint64_t     cell;
     ngx_str_t    identity, text;
     ngx_uint_t   i, rows;
@@ -303,6 +317,9 @@ ngx_scc_feed_take(ngx_scc_feed_t *feed, ngx_scc_pg_result_t *result)
                       "scc: the store has no identity; run \"sccctl init\"");
         return NGX_ERROR;
     }
+
+    identity = *ngx_scc_guard_identity(feed->cache->guard, &identity, &text,
+                                       buf);
 
     if (ngx_scc_feed_store(feed, &identity) != NGX_OK) {
         return NGX_DECLINED;
@@ -442,7 +459,18 @@ ngx_scc_feed_identified(void *data, ngx_scc_redis_status_t status,
         foreign = text.len != feed->identity_len
                   || ngx_memcmp(text.data, feed->identity, text.len) != 0;
 
-        if (foreign && !feed->foreign) {
+        if (foreign && ngx_scc_feed_later(feed, &text)) {
+
+            /* goes on with the rounds */
+
+            if (ngx_scc_sweep(feed->sweep, NGX_SCC_SWEEP_REMOVE) == NGX_OK) {
+                ngx_log_error(NGX_LOG_NOTICE, feed->timer.log, 0,
+                              "scc: the cache holds copies of an earlier "
+                              "state of this store, \"%V\": they are being "
+                              "removed", &text);
+            }
+
+        } else if (foreign && !feed->foreign) {
             ngx_log_error(NGX_LOG_CRIT, feed->timer.log, 0,
                           "scc: the cache holds copies of store \"%V\", but "
                           "the store is \"%*s\": they are not used; if the "
@@ -471,6 +499,88 @@ ngx_scc_feed_identified(void *data, ngx_scc_redis_status_t status,
     }
 
     ngx_scc_feed_send(feed);
+}
+
+
+/*
+ * The same store, adopted or replayed since: its versions have begun anew,
+ * and what is left of it in the cache would never be replaced.
+ */
+
+static ngx_uint_t
+ngx_scc_feed_later(ngx_scc_feed_t *feed, ngx_str_t *text)
+{
+    uint64_t   then, now;
+    ngx_str_t  identity;
+
+    identity.len = feed->identity_len;
+    identity.data = feed->identity;
+
+    return feed->cache->guard != NULL
+           && ngx_scc_guard_state(feed->cache->guard) == SCC_GUARD_HEALTHY
+           && text->len > NGX_SCC_FEED_UUID
+           && identity.len > NGX_SCC_FEED_UUID
+           && ngx_memcmp(text->data, identity.data, NGX_SCC_FEED_UUID) == 0
+           && ngx_scc_feed_age(text, &then) == NGX_OK
+           && ngx_scc_feed_age(&identity, &now) == NGX_OK
+           && now > then;
+}
+
+
+/* "uuid/epoch/system[/life]": epoch, then life. */
+
+static ngx_int_t
+ngx_scc_feed_age(ngx_str_t *identity, uint64_t *age)
+{
+    u_char     *p, *end, *slash;
+    ngx_int_t   epoch, life;
+
+    p = identity->data + NGX_SCC_FEED_UUID;
+    end = identity->data + identity->len;
+
+    if (*p++ != '/') {
+        return NGX_ERROR;
+    }
+
+    slash = ngx_strlchr(p, end, '/');
+
+    if (slash == NULL) {
+        return NGX_ERROR;
+    }
+
+    epoch = ngx_atoi(p, slash - p);
+    slash = ngx_strlchr(slash + 1, end, '/');
+    life = (slash != NULL) ? ngx_atoi(slash + 1, end - slash - 1) : 0;
+
+    if (epoch == NGX_ERROR || life == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    *age = (uint64_t) epoch << 32 | (uint32_t) life;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_scc_feed_swept(void *data, ngx_int_t rc)
+{
+    ngx_scc_feed_t *feed = data;
+
+    ngx_str_t  identity;
+
+    identity.len = feed->identity_len;
+    identity.data = feed->identity;
+
+    /* what could not be done is begun again by the next round */
+
+    if (rc == NGX_OK
+        && (feed->cache->guard == NULL
+            || ngx_scc_guard_open(feed->cache->guard)))
+    {
+        (void) ngx_scc_cache_own(feed->cache, &identity,
+                                 ngx_scc_redis_ignore, NULL);
+    }
 }
 
 

@@ -191,7 +191,8 @@ ngx_scc_forget_rows(void *data, ngx_scc_pg_status_t status,
 static ngx_int_t
 ngx_scc_forget_take(ngx_scc_forget_t *f, ngx_scc_pg_result_t *result)
 {
-    ngx_str_t   identity, horizon, id;
+    u_char      buf[NGX_SCC_GUARD_IDENTITY];
+    ngx_str_t   identity, horizon, id, text;
     ngx_uint_t  i, rows;
 
     rows = ngx_scc_pg_rows(result);
@@ -204,6 +205,9 @@ ngx_scc_forget_take(ngx_scc_forget_t *f, ngx_scc_pg_result_t *result)
     {
         return NGX_ERROR;
     }
+
+    identity = *ngx_scc_guard_identity(f->cache->guard, &identity, &text,
+                                       buf);
 
     if (identity.len != f->identity_len
         || ngx_memcmp(identity.data, f->identity, identity.len) != 0)

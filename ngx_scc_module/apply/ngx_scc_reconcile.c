@@ -26,6 +26,8 @@ struct ngx_scc_reconcile_s {
     ngx_uint_t             again;           /* another pass, soon */
     ngx_uint_t             tries;           /* in vain, in a row */
     ngx_uint_t             found;           /* missing, in this pass */
+    ngx_uint_t             pass;            /* it is over all of the journal,
+                                               for the guard; 0 */
 
     ngx_scc_walk_t         walk;
     ngx_uint_t             from;            /* asked about: items[from] */
@@ -138,8 +140,9 @@ ngx_scc_reconcile_timer(ngx_event_t *ev)
         r->began = ngx_current_msec;
         r->boot = ngx_scc_pending_boot();
         r->again = 0;
+        r->pass = ngx_scc_guard_begun(r->apply->guard);
 
-        ngx_scc_walk_list(&r->walk);
+        ngx_scc_walk_list(&r->walk, r->pass != 0);
 
         if (ngx_scc_walk_next(&r->walk) != NGX_OK) {
             ngx_scc_reconcile_passed(r);
@@ -216,6 +219,7 @@ ngx_scc_reconcile_step(ngx_scc_reconcile_t *r)
 static void
 ngx_scc_reconcile_passed(ngx_scc_reconcile_t *r)
 {
+    ngx_uint_t          pass;
     ngx_msec_t          delay;
     ngx_scc_pending_t  *pending;
 
@@ -230,7 +234,13 @@ ngx_scc_reconcile_passed(ngx_scc_reconcile_t *r)
         }
     }
 
+    pass = r->pass;
+
     ngx_scc_reconcile_end(r, delay);
+
+    if (pass != 0 && !r->walk.partial) {
+        ngx_scc_guard_passed(r->apply->guard, pass);
+    }
 }
 
 
@@ -243,8 +253,15 @@ ngx_scc_reconcile_end(ngx_scc_reconcile_t *r, ngx_msec_t delay)
         ngx_log_error(NGX_LOG_NOTICE, r->apply->log, 0,
                       "scc: %ui contributions of the journal were not in the "
                       "store; they were given to it", r->found);
+
+        if (r->pass != 0) {
+            ngx_scc_guard_found(r->apply->guard, r->found);
+        }
+
         r->found = 0;
     }
+
+    r->pass = 0;
 
     ngx_add_timer(&r->timer, delay);
 }

@@ -43,6 +43,7 @@ ngx_scc_rollup_create(ngx_cycle_t *cycle, ngx_scc_rollup_conf_t *conf)
     }
 
     rollup->conf = conf;
+    ngx_scc_guard_pool(conf->guard, rollup->pg, cycle->log);
 
     rollup->dumb.fd = (ngx_socket_t) -1;
     rollup->timer.data = &rollup->dumb;

@@ -8,7 +8,7 @@
 #define _NGX_SCC_ROLLUP_H_INCLUDED_
 
 
-#include "ngx_scc_pg.h"
+#include "ngx_scc_guard.h"
 
 
 /*
@@ -18,6 +18,7 @@
  */
 
 typedef struct {
+    ngx_scc_guard_t         *guard;         /* NULL: off */
     ngx_scc_pg_conf_t        pg;            /* a connection of its own */
     ngx_msec_t               interval;
 } ngx_scc_rollup_conf_t;

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include "ngx_scc_guard.h"
 #include "ngx_scc_pending.h"
 #include "ngx_scc_store_write.h"
 
@@ -40,6 +41,7 @@ typedef struct {
     ngx_scc_pg_pool_t        *pg;
     ngx_scc_journal_conf_t   *journal;
     ngx_scc_pending_t        *pending;
+    ngx_scc_guard_t          *guard;        /* NULL: off */
     ngx_scc_apply_stat_t      stat;
     ngx_msec_t                backlog;      /* when the queue's consumer last
                                                settled a full batch; 0 */

@@ -47,6 +47,7 @@ typedef struct {
     ngx_scc_item_t        *items;
     ngx_uint_t             n_items;
     unsigned               ended:1;         /* it is the unit's last one */
+    unsigned               all:1;           /* of this pass: marked ones too */
     unsigned               partial:1;       /* of this pass something could
                                                not be read */
 
@@ -64,9 +65,10 @@ ngx_int_t ngx_scc_walk_store(ngx_scc_walk_t *w);
 void ngx_scc_walk_init(ngx_scc_walk_t *w, ngx_scc_apply_t *apply);
 void ngx_scc_walk_destroy(ngx_scc_walk_t *w);
 
-/* A pass: what there is now; then each unit; the end.  NGX_DONE: there is
-   no further one. */
-void ngx_scc_walk_list(ngx_scc_walk_t *w);
+/* A pass: what there is now (all: from its beginning, what is marked as
+   applied too); then each unit; the end.  NGX_DONE: there is no further
+   one. */
+void ngx_scc_walk_list(ngx_scc_walk_t *w, ngx_uint_t all);
 ngx_int_t ngx_scc_walk_next(ngx_scc_walk_t *w);
 void ngx_scc_walk_end(ngx_scc_walk_t *w);
 

@@ -53,13 +53,14 @@ ngx_scc_walk_store(ngx_scc_walk_t *w)
 
 
 void
-ngx_scc_walk_list(ngx_scc_walk_t *w)
+ngx_scc_walk_list(ngx_scc_walk_t *w, ngx_uint_t all)
 {
     ngx_uint_t       i, sound;
     ngx_queue_t     *q, *next;
     ngx_scc_unit_t  *unit;
 
     sound = 1;
+    w->all = (all != 0);
 
     for (q = ngx_queue_head(&w->units);
          q != ngx_queue_sentinel(&w->units);
@@ -69,6 +70,12 @@ ngx_scc_walk_list(ngx_scc_walk_t *w)
         unit->seen = 0;
         unit->adopted = 0;
         unit->rests = 0;
+
+        if (all) {
+            unit->over = 0;
+            unit->begun = 0;
+            unit->damaged = 0;
+        }
     }
 
     for (i = 0; i < w->apply->journal->n_dirs; i++) {
@@ -187,7 +194,8 @@ ngx_scc_walk_list_dir(ngx_scc_walk_t *w, ngx_uint_t dir)
             continue;
         }
 
-        if (marked < i && ngx_strncmp(names[marked], names[i], len + 1) == 0)
+        if (!w->all && marked < i
+            && ngx_strncmp(names[marked], names[i], len + 1) == 0)
         {
             continue;
         }

@@ -298,6 +298,23 @@ ngx_scc_cache_identify(ngx_scc_cache_t *cache, ngx_str_t *identity,
 }
 
 
+ngx_scc_redis_call_t *
+ngx_scc_cache_own(ngx_scc_cache_t *cache, ngx_str_t *identity,
+    ngx_scc_redis_handler_pt handler, void *data)
+{
+    u_char     key[NGX_SCC_CACHE_KEY_LEN];
+    ngx_str_t  argv[3];
+
+    ngx_str_set(&argv[0], "SET");
+    argv[1].data = key;
+    argv[1].len = ngx_sprintf(key, "scc:i:%ui", cache->conf->generation)
+                  - key;
+    argv[2] = *identity;
+
+    return ngx_scc_redis_command(cache->redis, 3, argv, 0, handler, data);
+}
+
+
 u_char *
 ngx_scc_cache_ttl(ngx_scc_cache_t *cache, u_char *p)
 {

@@ -9,7 +9,7 @@
 
 
 #include "ngx_scc_redis.h"
-#include "ngx_scc_pg.h"
+#include "ngx_scc_guard.h"
 #include "ngx_scc_zone.h"
 #include "scc_view.h"
 
@@ -42,6 +42,7 @@ typedef struct {
     ngx_scc_redis_pool_t    *redis;         /* NULL: there is no cache */
     ngx_scc_pg_pool_t       *pg;
     ngx_scc_zone_t          *zone;          /* NULL: none */
+    ngx_scc_guard_t         *guard;         /* NULL: off; set by who made it */
     ngx_log_t               *log;
 
     ngx_scc_lease_scripts_t  scripts;
@@ -185,6 +186,11 @@ ngx_scc_redis_call_t *ngx_scc_cache_disown(ngx_scc_cache_t *cache,
  * ngx_scc_redis_command().
  */
 ngx_scc_redis_call_t *ngx_scc_cache_identify(ngx_scc_cache_t *cache,
+    ngx_str_t *identity, ngx_scc_redis_handler_pt handler, void *data);
+
+/* The same when all copies of another one were removed: its own from now
+   on. */
+ngx_scc_redis_call_t *ngx_scc_cache_own(ngx_scc_cache_t *cache,
     ngx_str_t *identity, ngx_scc_redis_handler_pt handler, void *data);
 
 

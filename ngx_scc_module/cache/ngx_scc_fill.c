@@ -521,10 +521,10 @@ ngx_scc_fill_cell(ngx_scc_fill_t *fill, ngx_scc_flight_t *flight,
     ngx_scc_pg_result_t *result, ngx_uint_t *row, scc_str_t *bytes)
 {
     uint32_t              cell;
-    uint64_t              key, ver;
+    uint64_t              key, ver, due, due_registered;
     ngx_int_t             rc;
     scc_buf_t             out;
-    ngx_uint_t            rows;
+    ngx_uint_t            rows, n, registered;
     scc_place_t           place;
     scc_blob_builder_t   *bb;
 
@@ -537,13 +537,21 @@ ngx_scc_fill_cell(ngx_scc_fill_t *fill, ngx_scc_flight_t *flight,
     if (*row == rows
         || ngx_scc_store_number(result, *row, 0, &key) != NGX_OK
         || key != flight->node.key
-        || ngx_scc_store_number(result, *row, 1, &ver) != NGX_OK)
+        || ngx_scc_store_number(result, *row, 1, &ver) != NGX_OK
+        || ngx_scc_store_number(result, *row, NGX_SCC_STORE_FILL_N, &due)
+           != NGX_OK
+        || ngx_scc_store_number(result, *row, NGX_SCC_STORE_FILL_N + 1,
+                                &due_registered)
+           != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, fill->cache->log, 0,
                       "scc: the store's answer lacks cell %ui",
                       (ngx_uint_t) flight->node.key);
         return NGX_ERROR;
     }
+
+    n = 0;
+    registered = 0;
 
     for ( /* void */ ; *row < rows; (*row)++) {
 
@@ -563,6 +571,25 @@ ngx_scc_fill_cell(ngx_scc_fill_t *fill, ngx_scc_flight_t *flight,
         if (rc != NGX_OK || scc_blob_add(bb, &place) != SCC_OK) {
             return NGX_ERROR;
         }
+
+        n++;
+        registered += place.registered;
+    }
+
+    /* counted by the writers of the places, in the same snapshot */
+
+    if (fill->cache->guard != NULL
+        && (n < due || registered < due_registered))
+    {
+        ngx_log_error(NGX_LOG_ERR, fill->cache->log, 0,
+                      "scc: cell %ui has %ui places, %ui registered, but the "
+                      "store counts %uL and %uL: that is not answered; see "
+                      "\"sccctl verify\"", (ngx_uint_t) flight->node.key, n,
+                      registered, due, due_registered);
+
+        ngx_scc_guard_doubt(fill->cache->guard, flight->node.key);
+
+        return NGX_ERROR;
     }
 
     scc_buf_init(&out, ngx_scc_fill_grow, fill->pool, SCC_BLOB_MAX);

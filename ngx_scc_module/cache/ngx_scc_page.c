@@ -253,9 +253,19 @@ ngx_scc_page_read_handler(void *data, ngx_scc_pg_status_t status,
         return;
     }
 
-    if (ngx_scc_pg_rows(result) == 0
-        || ngx_scc_pg_value(result, 0, 2, &text) != NGX_OK)
-    {
+    if (ngx_scc_pg_value(result, 0, 2, &text) != NGX_OK) {
+
+        if (ngx_scc_store_true(result, 4)) {
+            ngx_log_error(NGX_LOG_ERR, job->log, 0,
+                          "scc: the store has lost a place that its ledger "
+                          "knows; it is not said to be gone; see \"sccctl "
+                          "verify\"");
+
+            ngx_scc_guard_doubt(job->cache->guard, 0);
+            job->handler(job, ngx_scc_page_old(job));
+            return;
+        }
+
         if (job->rev_min == 0 || ngx_scc_page_wait(job) != NGX_AGAIN) {
             job->handler(job, NGX_DECLINED);
         }

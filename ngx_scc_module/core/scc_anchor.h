@@ -55,7 +55,7 @@ scc_rc_t scc_anchor_merge(scc_anchor_t *a, const scc_anchor_t *b);
 
 /*
  * A witness that is believed.  Counters only rise, but for places, which fall
- * by what was removed; a higher epoch takes the place of all.
+ * by what was removed; another epoch takes the place of all.
  */
 void scc_anchor_raise(scc_anchor_t *a, const scc_witness_t *w);
 

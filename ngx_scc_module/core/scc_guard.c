@@ -54,7 +54,8 @@ static const scc_str_t  scc_guard_reasons[SCC_GUARD_REASONS] = {
     scc_string("log"),
     scc_string("empty"),
     scc_string("foreign"),
-    scc_string("partial")
+    scc_string("partial"),
+    scc_string("unadopted")
 };
 
 
@@ -65,6 +66,7 @@ static const scc_guard_state_t  scc_guard_of[SCC_GUARD_REASONS] = {
     SCC_GUARD_STALE,
     SCC_GUARD_REWOUND,
     SCC_GUARD_REWOUND,
+    SCC_GUARD_QUARANTINE,
     SCC_GUARD_QUARANTINE,
     SCC_GUARD_QUARANTINE,
     SCC_GUARD_QUARANTINE
@@ -289,18 +291,19 @@ scc_guard_compare(const scc_witness_t *known, const scc_witness_t *w,
         return scc_guard_verdict(SCC_GUARD_FOREIGN);
     }
 
-    /* only a person can have written a higher epoch */
+    /* one that is being rebuilt is not complete before a person says so, by
+       an anchor of its epoch */
 
-    if (w->epoch == known->epoch && w->system != known->system) {
+    if (w->epoch > known->epoch) {
+        return scc_guard_verdict(SCC_GUARD_UNADOPTED);
+    }
+
+    if (w->system != known->system) {
         return scc_guard_verdict(SCC_GUARD_FOREIGN);
     }
 
     if (scc_guard_hollow(w, &reason)) {
         return scc_guard_verdict(reason);
-    }
-
-    if (w->epoch > known->epoch) {
-        return scc_guard_verdict(SCC_GUARD_NONE);
     }
 
     if (w->events == 0 && known->events != 0) {

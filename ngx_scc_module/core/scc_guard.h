@@ -36,9 +36,11 @@ typedef enum {
     SCC_GUARD_EMPTY,                    /* QUARANTINE, this and the rest */
     SCC_GUARD_FOREIGN,
     SCC_GUARD_PARTIAL,
+    SCC_GUARD_UNADOPTED,                /* of a later epoch: rebuilt, but
+                                           nobody has said that it is done */
 } scc_guard_reason_t;
 
-#define SCC_GUARD_REASONS  7
+#define SCC_GUARD_REASONS  8
 
 
 /*

@@ -11,6 +11,7 @@
 #define NGX_SCC_ROLLUP_TIMEOUT  60000       /* ms: the first one does all */
 
 
+static char *ngx_scc_conf_guard(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf);
 static char *ngx_scc_conf_redis_option(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_scc_redis_conf_t *redis, ngx_str_t *option);
 static ngx_int_t ngx_scc_conf_path(ngx_conf_t *cf,
@@ -58,6 +59,8 @@ ngx_scc_create_main_conf(ngx_conf_t *cf)
     smcf->cache.lease_wait = NGX_CONF_UNSET_MSEC;
     smcf->cache.ttl = NGX_CONF_UNSET;
 
+    smcf->store_guard = NGX_CONF_UNSET;
+
     smcf->feed_interval = NGX_CONF_UNSET_MSEC;
     smcf->export_limit = NGX_CONF_UNSET_UINT;
     smcf->rollup_conf.interval = NGX_CONF_UNSET_MSEC;
@@ -91,6 +94,8 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_msec_value(smcf->cache.lease_time, 3000);
     ngx_conf_init_msec_value(smcf->cache.lease_wait, 50);
     ngx_conf_init_value(smcf->cache.ttl, 86400);
+
+    ngx_conf_init_value(smcf->store_guard, 1);
 
     ngx_conf_init_msec_value(smcf->feed_interval, 500);
     ngx_conf_init_uint_value(smcf->export_limit, 2);
@@ -159,6 +164,39 @@ ngx_scc_init_main_conf(ngx_conf_t *cf, void *conf)
             return NGX_CONF_ERROR;
         }
     }
+
+    return smcf->store_guard ? ngx_scc_conf_guard(cf, smcf) : NGX_CONF_OK;
+}
+
+
+static char *
+ngx_scc_conf_guard(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf)
+{
+    ngx_uint_t  i;
+
+    smcf->guard = ngx_scc_guard_add(cf, &ngx_scc_module);
+    if (smcf->guard == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < smcf->journal.n_dirs; i++) {
+        ngx_scc_guard_dir(smcf->guard, &smcf->journal.dirs[i], 1);
+    }
+
+    ngx_scc_guard_dir(smcf->guard, &smcf->state_path->name, 0);
+
+    /* one connection, with the queue, which keeps what it is given */
+
+    smcf->watch_redis = (smcf->queue.addr.sockaddr != NULL) ? smcf->queue
+                                                            : smcf->redis;
+    smcf->watch_redis.connections = 1;
+
+    smcf->watch_conf.interval = smcf->caps.interval;
+    smcf->watch_conf.redis = &smcf->watch_redis;
+    smcf->watch_conf.journal = &smcf->journal;
+
+    smcf->rollup_conf.guard = smcf->guard;
+    smcf->applier_conf.guard = smcf->guard;
 
     return NGX_CONF_OK;
 }

@@ -771,7 +771,7 @@ ngx_scc_contribute_ledger(void *data, ngx_scc_pg_status_t status,
 
     c->pg_call = NULL;
 
-    if (status == NGX_SCC_PG_OK && ngx_scc_pg_rows(result) != 0) {
+    if (status == NGX_SCC_PG_OK && ngx_scc_store_there(result, 0)) {
         rc = ngx_scc_contribute_stored(c, result);
 
         if (rc != NGX_DECLINED) {

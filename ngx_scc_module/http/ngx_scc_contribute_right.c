@@ -127,7 +127,6 @@ ngx_scc_contribute_owner(void *data, ngx_scc_pg_status_t status,
     c->pg_call = NULL;
 
     if (status == NGX_SCC_PG_OK
-        && ngx_scc_pg_rows(result) != 0
         && ngx_scc_pg_value(result, 0, 2, &owner) == NGX_OK
         && (owner.len != c->record.contributor_id.len
             || ngx_memcmp(owner.data, c->record.contributor_id.data,

@@ -63,7 +63,7 @@ ngx_scc_contribution_handler(void *data, ngx_scc_pg_status_t status,
     r = ctx->request;
     ctx->pg_call = NULL;
 
-    if (status == NGX_SCC_PG_OK && ngx_scc_pg_rows(result) != 0) {
+    if (status == NGX_SCC_PG_OK && ngx_scc_store_there(result, 0)) {
         rc = ngx_scc_contribution_stored(r, ctx, result);
 
     } else {

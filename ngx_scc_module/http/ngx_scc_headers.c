@@ -249,7 +249,7 @@ ngx_int_t
 ngx_scc_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 {
     const char          *cache, *expose;
-    ngx_str_t            etag;
+    ngx_str_t            etag, *state;
     ngx_scc_life_t       life;
     ngx_table_elt_t     *h;
     ngx_scc_control_t   *control;
@@ -320,12 +320,23 @@ ngx_scc_headers(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    if (ctx->status != NGX_SCC_CACHE_NONE) {
+        state = ngx_scc_data_state(r, ctx);
+
+        if (state != NULL
+            && ngx_scc_header_push(r, "SCC-Data-State", state) == NULL)
+        {
+            return NGX_ERROR;
+        }
+    }
+
     expose = (ctx->query.route == SCC_ROUTE_CONTRIBUTIONS)
              ? "Location, Preference-Applied, Retry-After, SCC-Durability"
              : (ctx->query.route == SCC_ROUTE_PLACE)
-               ? "ETag, Cache-Status, SCC-Rev"
+               ? "ETag, Cache-Status, SCC-Data-State, SCC-Rev"
                : (ctx->query.route == SCC_ROUTE_TILE)
-                 ? "ETag, Cache-Status, SCC-As-Of" : "ETag, Cache-Status";
+                 ? "ETag, Cache-Status, SCC-Data-State, SCC-As-Of"
+                 : "ETag, Cache-Status, SCC-Data-State";
 
     if (ngx_scc_header_push(r, "Access-Control-Allow-Origin", &star) == NULL
         || ngx_scc_header(r, "Access-Control-Expose-Headers", expose)
@@ -535,7 +546,9 @@ ngx_scc_life(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
                ? NGX_SCC_LIFE_INVALID : NGX_SCC_LIFE_NONE;
     }
 
-    if (ctx->status == NGX_SCC_CACHE_STALE) {
+    if (ctx->status == NGX_SCC_CACHE_STALE
+        || (ctx->status != NGX_SCC_CACHE_NONE && ngx_scc_data_state(r, ctx)))
+    {
         return NGX_SCC_LIFE_STALE;
     }
 
@@ -561,6 +574,33 @@ ngx_scc_life(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 
     default:
         return NGX_SCC_LIFE_NONE;
+    }
+}
+
+
+/* NULL: nothing is wrong with what is answered.  One read of shared memory. */
+
+ngx_str_t *
+ngx_scc_data_state(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
+{
+    ngx_scc_main_conf_t  *smcf;
+
+    static ngx_str_t  stale = ngx_string("stale");
+    static ngx_str_t  rewound = ngx_string("rewound");
+    static ngx_str_t  quarantine = ngx_string("quarantine");
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
+
+    switch (ngx_scc_guard_state(smcf->guard)) {
+
+    case SCC_GUARD_REWOUND:
+        return &rewound;
+
+    case SCC_GUARD_QUARANTINE:
+        return &quarantine;
+
+    default:
+        return (ctx->status == NGX_SCC_CACHE_STALE) ? &stale : NULL;
     }
 }
 

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_scc_anchor.h"
 #include "ngx_scc_applier.h"
 #include "ngx_scc_auditor.h"
 #include "ngx_scc_cache.h"
@@ -22,6 +23,7 @@
 #include "ngx_scc_page.h"
 #include "ngx_scc_rollup.h"
 #include "ngx_scc_purge.h"
+#include "ngx_scc_watch.h"
 #include "scc_etag.h"
 #include "scc_gzip.h"
 #include "scc_keys.h"
@@ -67,6 +69,11 @@ typedef struct {
     ngx_uint_t                 export_limit;    /* of each worker */
     size_t                     answer_cache;    /* of each worker */
 
+    ngx_scc_guard_t           *guard;           /* NULL: off */
+    ngx_flag_t                 store_guard;
+    ngx_scc_watch_conf_t       watch_conf;
+    ngx_scc_redis_conf_t       watch_redis;     /* queue, else redis */
+
     ngx_array_t               *purges;          /* ngx_scc_purge_conf_t */
     ngx_shm_zone_t            *purge_zone;      /* data: the stat */
 
@@ -82,6 +89,7 @@ typedef struct {
     ngx_scc_applier_t         *applier;         /* of the helper */
     ngx_scc_rollup_t          *rollup;          /* too */
     ngx_scc_auditor_t         *auditor;         /* too */
+    ngx_scc_watch_t           *watch;           /* too */
     ngx_scc_curl_t            *curl;            /* of the helper */
     ngx_scc_purge_t          **purgers;         /* one for each of purges */
     ngx_scc_gzip_t            *gzip;            /* of a worker */
@@ -368,6 +376,9 @@ ngx_int_t ngx_scc_gzip_view(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
 ngx_int_t ngx_scc_gzip_body(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_str_t *type, u_char *body, size_t len);
 
+/* ngx_scc_headers.c: SCC-Data-State's value, or NULL. */
+ngx_str_t *ngx_scc_data_state(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+
 /* ngx_scc_response.c: each sends and returns a content handler's rc */
 ngx_int_t ngx_scc_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_str_t *type, u_char *body, size_t len);
@@ -395,6 +406,7 @@ ngx_int_t ngx_scc_problem_faults(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
 ngx_int_t ngx_scc_problem_later(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     const char *detail);
 ngx_int_t ngx_scc_unavailable(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+void ngx_scc_doubt(ngx_http_request_t *r, uint32_t cell);
 
 /* ngx_scc_ogc.c: sets what the facade's links begin with; NGX_DECLINED: the
    Host is too long. */

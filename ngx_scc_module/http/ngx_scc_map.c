@@ -448,6 +448,15 @@ ngx_scc_wide_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
         rows = 0;
     }
 
+    /* fewer than the cells count; a filter leaves matched unknown */
+
+    if (!q->cursor.set && matched != UINT64_MAX
+        && rows < ngx_min(matched, (uint64_t) q->limit + 1))
+    {
+        ngx_scc_doubt(r, 0);
+        return ngx_scc_unavailable(r, ctx);
+    }
+
     n = ngx_min(rows, q->limit);
 
     ngx_memzero(&next, sizeof(scc_cursor_t));

@@ -7,6 +7,7 @@
 #include "ngx_scc_http.h"
 
 
+static ngx_int_t ngx_scc_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_scc_init_process(ngx_cycle_t *cycle);
 static void ngx_scc_exit_process(ngx_cycle_t *cycle);
 
@@ -258,6 +259,13 @@ static ngx_command_t  ngx_scc_commands[] = {
       0,
       NULL },
 
+    { ngx_string("scc_store_guard"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_scc_main_conf_t, store_guard),
+      NULL },
+
     { ngx_string("scc_feed_interval"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
@@ -444,7 +452,7 @@ ngx_module_t  ngx_scc_module = {
     ngx_scc_commands,              /* module directives */
     NGX_HTTP_MODULE,               /* module type */
     NULL,                          /* init master */
-    NULL,                          /* init module */
+    ngx_scc_init_module,           /* init module */
     ngx_scc_init_process,          /* init process */
     NULL,                          /* init thread */
     NULL,                          /* exit thread */
@@ -452,6 +460,23 @@ ngx_module_t  ngx_scc_module = {
     NULL,                          /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+/* Before there are workers; "nginx -t" looks at no journal. */
+
+static ngx_int_t
+ngx_scc_init_module(ngx_cycle_t *cycle)
+{
+    ngx_scc_main_conf_t  *smcf;
+
+    smcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_scc_module);
+
+    if (smcf != NULL && smcf->guard != NULL && !ngx_test_config) {
+        ngx_scc_anchor_load(smcf->guard, cycle->log);
+    }
+
+    return NGX_OK;
+}
 
 
 /*

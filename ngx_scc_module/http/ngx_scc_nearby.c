@@ -275,7 +275,7 @@ ngx_scc_nearby_rows(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
 
     scc_nearby_init(search, &ctx->query);
 
-    rows = ngx_scc_pg_rows(result);
+    rows = ngx_scc_store_there(result, 0) ? ngx_scc_pg_rows(result) : 0;
 
     for (i = 0; i < rows; i++) {
         if (ngx_scc_store_place(result, i, 0, &cell, &place, ngx_cycle->log)

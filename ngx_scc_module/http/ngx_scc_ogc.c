@@ -139,7 +139,13 @@ ngx_scc_ogc_item_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     scc_buf_t    b;
     scc_place_t  place;
 
-    if (ngx_scc_pg_rows(result) == 0) {
+    if (!ngx_scc_store_there(result, 0)) {
+
+        if (ngx_scc_store_true(result, NGX_SCC_STORE_FEATURE_LOST)) {
+            ngx_scc_doubt(r, 0);
+            return ngx_scc_unavailable(r, ctx);
+        }
+
         return ngx_scc_problem(r, ctx, NGX_HTTP_NOT_FOUND,
                                "there is no place with this id", NULL);
     }

@@ -20,6 +20,8 @@ ngx_scc_process_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
         return NGX_ERROR;
     }
 
+    ngx_scc_guard_pool(smcf->guard, smcf->pg_pool, cycle->log);
+
     if (smcf->redis.addr.sockaddr != NULL) {
         smcf->redis_pool = ngx_scc_redis_pool_create(cycle, &smcf->redis);
         if (smcf->redis_pool == NULL) {
@@ -35,6 +37,8 @@ ngx_scc_process_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
     if (smcf->cells == NULL) {
         return NGX_ERROR;
     }
+
+    smcf->cells->guard = smcf->guard;
 
     /* three roll-ups late is late */
 
@@ -76,6 +80,11 @@ ngx_scc_process_end(ngx_scc_main_conf_t *smcf)
     }
 
     ngx_scc_purgers_end(smcf);
+
+    if (smcf->watch != NULL) {
+        ngx_scc_watch_destroy(smcf->watch);
+        smcf->watch = NULL;
+    }
 
     if (smcf->applier != NULL) {
         ngx_scc_applier_destroy(smcf->applier);
@@ -196,6 +205,15 @@ ngx_scc_helper_start(ngx_cycle_t *cycle, ngx_scc_main_conf_t *smcf)
         smcf->auditor = ngx_scc_auditor_create(cycle, &smcf->auditor_conf,
                                                smcf->redis_pool);
         if (smcf->auditor == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (smcf->guard != NULL && smcf->watch == NULL) {
+        smcf->watch = ngx_scc_watch_create(cycle, &smcf->watch_conf,
+                                           smcf->guard, smcf->cells,
+                                           smcf->applier);
+        if (smcf->watch == NULL) {
             return NGX_ERROR;
         }
     }

@@ -194,6 +194,24 @@ ngx_scc_problem_later(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
 }
 
 
+/* The store has contradicted itself: the helper looks at it now. */
+
+void
+ngx_scc_doubt(ngx_http_request_t *r, uint32_t cell)
+{
+    ngx_scc_main_conf_t  *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "scc: the store has fewer places than it counts, or than "
+                  "its ledger knows: that is not answered; see \"sccctl "
+                  "verify\"");
+
+    ngx_scc_guard_doubt(smcf->guard, cell);
+}
+
+
 ngx_int_t
 ngx_scc_unavailable(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 {

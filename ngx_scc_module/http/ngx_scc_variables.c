@@ -26,6 +26,12 @@ static ngx_int_t ngx_scc_variable_zone(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_scc_variable_purge(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_scc_variable_data_state(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_scc_variable_guard(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_scc_variable_verdict(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_scc_variable_set(ngx_http_variable_value_t *v,
     ngx_str_t *value);
 
@@ -38,6 +44,11 @@ static ngx_int_t ngx_scc_variable_set(ngx_http_variable_value_t *v,
 #define ngx_scc_purge_variable(name)                                          \
     { ngx_string("scc_purge_" #name), NULL, ngx_scc_variable_purge,           \
       offsetof(ngx_scc_purge_stat_t, name), NGX_HTTP_VAR_NOCACHEABLE, 0 }
+
+
+#define ngx_scc_guard_variable(name)                                          \
+    { ngx_string("scc_guard_" #name), NULL, ngx_scc_variable_guard,           \
+      offsetof(ngx_scc_guard_shared_t, name), NGX_HTTP_VAR_NOCACHEABLE, 0 }
 
 
 static ngx_http_variable_t  ngx_scc_vars[] = {
@@ -78,6 +89,22 @@ static ngx_http_variable_t  ngx_scc_vars[] = {
     ngx_scc_zone_variable(size),
     ngx_scc_zone_variable(free),
     ngx_scc_zone_variable(epoch),
+
+    { ngx_string("scc_data_state"), NULL,
+      ngx_scc_variable_data_state, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("scc_guard_state"), NULL,
+      ngx_scc_variable_verdict, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("scc_guard_reason"), NULL,
+      ngx_scc_variable_verdict, 1, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("scc_guard_since"), NULL,
+      ngx_scc_variable_verdict, 2, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    ngx_scc_guard_variable(checks),
+    ngx_scc_guard_variable(refused),
+    ngx_scc_guard_variable(replayed),
 
     ngx_scc_purge_variable(keys),
     ngx_scc_purge_variable(calls),
@@ -335,6 +362,90 @@ ngx_scc_variable_purge(ngx_http_request_t *r, ngx_http_variable_value_t *v,
                                     ((u_char *) smcf->purge_zone->data
                                      + data))
                     - p;
+    }
+
+    return ngx_scc_variable_set(v, &value);
+}
+
+
+static ngx_int_t
+ngx_scc_variable_data_state(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t      *state, none;
+    ngx_scc_ctx_t  *ctx;
+
+    ngx_str_null(&none);
+
+    ctx = ngx_http_get_module_ctx(r, ngx_scc_module);
+    state = (ctx != NULL) ? ngx_scc_data_state(r, ctx) : NULL;
+
+    return ngx_scc_variable_set(v, (state != NULL) ? state : &none);
+}
+
+
+static ngx_int_t
+ngx_scc_variable_guard(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char               *p;
+    ngx_str_t             value;
+    ngx_scc_main_conf_t  *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
+
+    ngx_str_null(&value);
+
+    if (smcf->guard != NULL) {
+        p = ngx_pnalloc(r->pool, NGX_ATOMIC_T_LEN);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.data = p;
+        value.len = ngx_sprintf(p, "%uA", *(ngx_atomic_t *)
+                                ((u_char *) smcf->guard->sh + data))
+                    - p;
+    }
+
+    return ngx_scc_variable_set(v, &value);
+}
+
+
+/* state, reason; since, in milliseconds of the epoch */
+
+static ngx_int_t
+ngx_scc_variable_verdict(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char               *p;
+    scc_str_t             name;
+    ngx_str_t             value;
+    scc_anchor_t          anchor;
+    ngx_scc_main_conf_t  *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
+
+    ngx_str_null(&value);
+
+    if (smcf->guard != NULL) {
+        (void) ngx_scc_guard_get(smcf->guard, &anchor);
+
+        if (data == 2) {
+            p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+            if (p == NULL) {
+                return NGX_ERROR;
+            }
+
+            value.data = p;
+            value.len = ngx_sprintf(p, "%uL", anchor.since) - p;
+
+        } else {
+            name = (data == 0) ? scc_guard_state_name(anchor.verdict.state)
+                               : scc_guard_reason_name(anchor.verdict.reason);
+            value.data = (u_char *) name.data;
+            value.len = name.len;
+        }
     }
 
     return ngx_scc_variable_set(v, &value);

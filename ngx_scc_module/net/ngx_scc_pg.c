@@ -7,6 +7,9 @@
 #include "ngx_scc_pg_int.h"
 
 
+static ngx_uint_t ngx_scc_pg_reachable(ngx_scc_pg_pool_t *pool);
+static ngx_int_t ngx_scc_pg_judge(ngx_scc_pg_call_t *call,
+    ngx_scc_pg_status_t status, PGresult *result);
 static void ngx_scc_pg_dispatch_handler(ngx_event_t *ev);
 static void ngx_scc_pg_retry(ngx_scc_pg_pool_t *pool);
 static void ngx_scc_pg_retry_handler(ngx_event_t *ev);
@@ -74,6 +77,13 @@ ngx_scc_pg_pool_create(ngx_cycle_t *cycle, ngx_scc_pg_conf_t *conf)
 
 
 void
+ngx_scc_pg_pool_gate(ngx_scc_pg_pool_t *pool, const ngx_scc_pg_gate_t *gate)
+{
+    pool->gate = gate;
+}
+
+
+void
 ngx_scc_pg_pool_destroy(ngx_scc_pg_pool_t *pool)
 {
     ngx_uint_t          i;
@@ -125,7 +135,15 @@ ngx_scc_pg_query(ngx_scc_pg_pool_t *pool, const ngx_scc_pg_stmt_t *stmt,
 {
     ngx_scc_pg_call_t  *call;
 
-    if (!ngx_scc_pg_ready(pool)) {
+    if (pool->gate != NULL
+        && stmt->class != NGX_SCC_PG_FREE
+        && pool->gate->pass(pool->gate->data, stmt->class) != NGX_OK)
+    {
+        *status = NGX_SCC_PG_DOWN;
+        return NULL;
+    }
+
+    if (!ngx_scc_pg_reachable(pool)) {
 
         /* somebody asks, so it is worth a look when the time comes */
 
@@ -188,10 +206,23 @@ ngx_scc_pg_cancel(ngx_scc_pg_call_t *call)
 }
 
 
-/* While a server that was down is being tried, one caller waits for it. */
-
 ngx_uint_t
 ngx_scc_pg_ready(ngx_scc_pg_pool_t *pool)
+{
+    if (pool->gate != NULL
+        && pool->gate->pass(pool->gate->data, NGX_SCC_PG_READ) != NGX_OK)
+    {
+        return 0;
+    }
+
+    return ngx_scc_pg_reachable(pool);
+}
+
+
+/* While a server that was down is being tried, one caller waits for it. */
+
+static ngx_uint_t
+ngx_scc_pg_reachable(ngx_scc_pg_pool_t *pool)
 {
     if (!pool->down || pool->idle + pool->running) {
         return 1;
@@ -482,6 +513,11 @@ ngx_scc_pg_call_done(ngx_scc_pg_call_t *call, ngx_scc_pg_status_t status,
     handler = call->handler;
     data = call->data;
 
+    if (ngx_scc_pg_judge(call, status, result) != NGX_OK) {
+        status = NGX_SCC_PG_DOWN;
+        result = NULL;
+    }
+
     if (call->conn == NULL) {
         ngx_queue_remove(&call->queue);
         pool->nwaiting--;
@@ -501,6 +537,40 @@ ngx_scc_pg_call_done(ngx_scc_pg_call_t *call, ngx_scc_pg_status_t status,
     if (handler != NULL) {
         handler(data, status, (ngx_scc_pg_result_t *) result);
     }
+}
+
+
+static ngx_int_t
+ngx_scc_pg_judge(ngx_scc_pg_call_t *call, ngx_scc_pg_status_t status,
+    PGresult *result)
+{
+    ngx_str_t                 word;
+    ngx_scc_pg_result_t      *res;
+    const ngx_scc_pg_gate_t  *gate;
+
+    gate = call->pool->gate;
+
+    if (gate == NULL || result == NULL
+        || call->stmt->class == NGX_SCC_PG_FREE)
+    {
+        return NGX_OK;
+    }
+
+    res = (ngx_scc_pg_result_t *) result;
+
+    if (status == NGX_SCC_PG_FAILED) {
+        gate->refused(gate->data, ngx_scc_pg_sqlstate(res));
+        return NGX_OK;
+    }
+
+    if (status != NGX_SCC_PG_OK || call->stmt->class != NGX_SCC_PG_READ) {
+        return NGX_OK;
+    }
+
+    (void) ngx_scc_pg_value(res, 0, (ngx_uint_t) PQnfields(result) - 1,
+                            &word);
+
+    return gate->judge(gate->data, call->note, &word);
 }
 
 

@@ -43,11 +43,23 @@ typedef struct {
 } ngx_scc_pg_conf_t;
 
 
+/* What a pool's gate has to do with a statement. */
+typedef enum {
+    NGX_SCC_PG_FREE = 0,                /* nothing */
+    NGX_SCC_PG_READ,                    /* asks, and judges the answer: the
+                                           last column of its first row */
+    NGX_SCC_PG_HELD,                    /* asks */
+    NGX_SCC_PG_WRITE,                   /* asks; it may be let pass when the
+                                           others are not */
+} ngx_scc_pg_class_t;
+
+
 /* A statement, prepared once per connection under its name; static. */
 typedef struct {
-    const char      *name;
-    const char      *sql;
-    ngx_uint_t       nparams;
+    const char          *name;
+    const char          *sql;
+    ngx_uint_t           nparams;
+    ngx_scc_pg_class_t   class;
 } ngx_scc_pg_stmt_t;
 
 
@@ -81,6 +93,31 @@ char *ngx_scc_pg_conninfo(ngx_conf_t *cf, ngx_scc_pg_conf_t *conf);
 ngx_scc_pg_pool_t *ngx_scc_pg_pool_create(ngx_cycle_t *cycle,
     ngx_scc_pg_conf_t *conf);
 
+/*
+ * The gate: who owns it may refuse to have the server asked, which is then
+ * DOWN, and answers.
+ *
+ *   pass    NGX_OK, or NGX_DECLINED: it is not asked
+ *   note    a READ statement is sent now: what to remember of this moment
+ *   judge   its answer; word: the last column of the first row, which may
+ *           be NULL (no data); NGX_DECLINED: the caller is told DOWN
+ *   refused the server refused a connection, or a statement that is not
+ *           FREE, with this SQLSTATE
+ */
+#define NGX_SCC_PG_NOTE  192            /* bytes */
+
+typedef struct {
+    void            *data;
+    ngx_int_t      (*pass)(void *data, ngx_scc_pg_class_t class);
+    void           (*note)(void *data, void *note);
+    ngx_int_t      (*judge)(void *data, const void *note, ngx_str_t *word);
+    void           (*refused)(void *data, const char *sqlstate);
+} ngx_scc_pg_gate_t;
+
+/* Once, right after the pool was created. */
+void ngx_scc_pg_pool_gate(ngx_scc_pg_pool_t *pool,
+    const ngx_scc_pg_gate_t *gate);
+
 /* For exit_process, where it must be called.  Handlers of calls still
    waiting or running are not called. */
 void ngx_scc_pg_pool_destroy(ngx_scc_pg_pool_t *pool);
@@ -101,7 +138,8 @@ ngx_scc_pg_call_t *ngx_scc_pg_query(ngx_scc_pg_pool_t *pool,
    one is left to end (its connection is then used again). */
 void ngx_scc_pg_cancel(ngx_scc_pg_call_t *call);
 
-/* False while the server is known to be down (backoff). */
+/* False while the server is known to be down (backoff), or while the gate
+   is closed to READ. */
 ngx_uint_t ngx_scc_pg_ready(ngx_scc_pg_pool_t *pool);
 
 ngx_uint_t ngx_scc_pg_rows(ngx_scc_pg_result_t *result);

@@ -35,6 +35,7 @@ static void ngx_scc_pg_finish(ngx_scc_pg_conn_t *conn,
     ngx_scc_pg_status_t status);
 static void ngx_scc_pg_idle(ngx_scc_pg_conn_t *conn);
 static void ngx_scc_pg_failed(ngx_scc_pg_conn_t *conn, const char *what);
+static void ngx_scc_pg_message_state(const char *message, char state[6]);
 static ngx_uint_t ngx_scc_pg_is_prepared(ngx_scc_pg_conn_t *conn,
     const ngx_scc_pg_stmt_t *stmt);
 static ngx_int_t ngx_scc_pg_prepared(ngx_scc_pg_conn_t *conn,
@@ -95,6 +96,10 @@ ngx_scc_pg_conn_open(ngx_scc_pg_conn_t *conn)
     }
 
     (void) PQsetNoticeProcessor(conn->pg, ngx_scc_pg_notice, pool);
+
+    /* with the SQLSTATE, for which libpq has no other place */
+
+    (void) PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
 
     if (ngx_scc_pg_attach(conn) != NGX_OK
         || ngx_scc_borrow_watch(conn->connection->write, NGX_WRITE_EVENT, 1)
@@ -341,6 +346,8 @@ ngx_scc_pg_established(ngx_scc_pg_conn_t *conn)
     pool->idle++;
     conn->state = NGX_SCC_PG_IDLE;
 
+    (void) PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
+
     /* ngx_add_timer() alone would keep a timer less than 300 ms away */
 
     if (conn->timer.timer_set) {
@@ -383,6 +390,11 @@ ngx_scc_pg_send(ngx_scc_pg_conn_t *conn)
         break;
 
     default: /* NGX_SCC_PG_EXECUTE */
+
+        if (conn->pool->gate != NULL && stmt->class == NGX_SCC_PG_READ) {
+            conn->pool->gate->note(conn->pool->gate->data, call->note);
+        }
+
         ok = PQsendQueryPrepared(conn->pg, stmt->name, (int) stmt->nparams,
                                  (const char *const *) call->values, NULL,
                                  NULL, 0);
@@ -687,7 +699,7 @@ ngx_scc_pg_idle(ngx_scc_pg_conn_t *conn)
 static void
 ngx_scc_pg_failed(ngx_scc_pg_conn_t *conn, const char *what)
 {
-    char                 text[256];
+    char                 text[256], state[6];
     const char          *message;
     ngx_uint_t           connecting;
     ngx_scc_pg_pool_t   *pool;
@@ -699,6 +711,12 @@ ngx_scc_pg_failed(ngx_scc_pg_conn_t *conn, const char *what)
 
     message = conn->pg ? PQerrorMessage(conn->pg) : "";
 
+    state[0] = '\0';
+
+    if (connecting) {
+        ngx_scc_pg_message_state(message, state);
+    }
+
     ngx_scc_pg_trouble(pool, what,
                        ngx_scc_net_text(text, sizeof(text), message,
                                         ngx_strlen(message)));
@@ -706,6 +724,11 @@ ngx_scc_pg_failed(ngx_scc_pg_conn_t *conn, const char *what)
     ngx_scc_pg_conn_close(conn);
 
     if (connecting) {
+
+        if (state[0] != '\0' && pool->gate != NULL) {
+            pool->gate->refused(pool->gate->data, state);
+        }
+
         ngx_scc_pg_down(pool);
     }
 
@@ -715,6 +738,38 @@ ngx_scc_pg_failed(ngx_scc_pg_conn_t *conn, const char *what)
 
     if (call != NULL) {
         ngx_scc_pg_call_done(call, NGX_SCC_PG_DOWN, NULL);
+    }
+}
+
+
+/*
+ * "... FATAL:  3D000: database ... does not exist", the first word in the
+ * server's language: five capitals and digits between two colons.  Of several
+ * addresses the last one's counts.
+ */
+
+static void
+ngx_scc_pg_message_state(const char *message, char state[6])
+{
+    size_t       i;
+    const char  *p;
+
+    for (p = strchr(message, ':'); p != NULL; p = strchr(p + 1, ':')) {
+
+        for (i = 1; p[i] == ' '; i++) { /* void */ }
+
+        p += i - 1;
+
+        for (i = 1; i <= 5; i++) {
+            if ((p[i] < '0' || p[i] > '9') && (p[i] < 'A' || p[i] > 'Z')) {
+                break;
+            }
+        }
+
+        if (i == 6 && p[6] == ':') {
+            ngx_memcpy(state, p + 1, 5);
+            state[5] = '\0';
+        }
     }
 }
 

@@ -52,6 +52,7 @@ struct ngx_scc_pg_call_s {
     void                      *data;
     ngx_event_t                timer;
     unsigned                   again:1;     /* prepared once more already */
+    uint64_t                   note[NGX_SCC_PG_NOTE / sizeof(uint64_t)];
 };
 
 
@@ -72,6 +73,7 @@ struct ngx_scc_pg_conn_s {
 
 struct ngx_scc_pg_pool_s {
     ngx_scc_pg_conf_t         *conf;
+    const ngx_scc_pg_gate_t   *gate;        /* NULL: none */
     ngx_log_t                 *log;
     ngx_connection_t           dumb;        /* for debug logs of timers */
     ngx_scc_pg_conn_t         *conns;

@@ -23,11 +23,14 @@ static void ngx_scc_store_null(ngx_str_t *value);
 const ngx_scc_pg_stmt_t  ngx_scc_store_fill = {
     "scc_fill_1",
     "SELECT k.cell, coalesce(c.ver, 0), " NGX_SCC_STORE_PLACE
+    ", coalesce(c.n, 0), coalesce(c.n_registered, 0), "
+    NGX_SCC_STORE_WITNESS_FIRST("ORDER BY k.cell, f.id")
     " FROM unnest($1::bigint[]) AS k(cell)"
     " LEFT JOIN scc.cell c ON c.cell = k.cell"
     " LEFT JOIN scc.feature f ON f.cell = k.cell"
     " ORDER BY k.cell, f.id",
-    1
+    1,
+    NGX_SCC_PG_READ
 };
 
 
@@ -60,29 +63,38 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_wide = {
             " AND c.cell & 65535 BETWEEN $5 AND $6"
         ") END AS matched"
     ")"
-    " SELECT t.matched, " NGX_SCC_STORE_PLACE
+    " SELECT t.matched, " NGX_SCC_STORE_PLACE ", "
+    NGX_SCC_STORE_WITNESS_FIRST("ORDER BY f.cell, f.id")
     " FROM total t LEFT JOIN scc.wide_page($1, $2, $3, $4, $5, $6, $7, $8,"
         " $9, $10, $11, $12, $13::bigint, $14::text, $15, $16, $17, $18,"
         " $19::int) f ON true"
     " ORDER BY f.cell, f.id",
-    NGX_SCC_STORE_WIDE_PARAMS
+    NGX_SCC_STORE_WIDE_PARAMS,
+    NGX_SCC_PG_READ
 };
 
 
 const ngx_scc_pg_stmt_t  ngx_scc_store_page = {
     "scc_page_2",
-    "SELECT p.cell, coalesce(c.ver, 0), scc.place_page(p.id), p.rev"
-    " FROM scc.place p LEFT JOIN scc.cell c ON c.cell = p.cell"
-    " WHERE p.id = $1::text",
-    1
+    "SELECT p.cell, coalesce(c.ver, 0), scc.place_page(p.id), p.rev,"
+    " CASE WHEN p.id IS NULL THEN scc.place_lost($1::text) END, "
+    NGX_SCC_STORE_WITNESS
+    " FROM (SELECT) one LEFT JOIN scc.place p ON p.id = $1::text"
+    " LEFT JOIN scc.cell c ON c.cell = p.cell",
+    1,
+    NGX_SCC_PG_READ
 };
 
 
 const ngx_scc_pg_stmt_t  ngx_scc_store_feature = {
     "scc_feature_1",
     "SELECT " NGX_SCC_STORE_PLACE
-    " FROM scc.feature f WHERE f.id = $1::text COLLATE \"C\"",
-    1
+    ", CASE WHEN f.id IS NULL THEN scc.place_lost($1::text) END, "
+    NGX_SCC_STORE_WITNESS
+    " FROM (SELECT) one LEFT JOIN scc.feature f"
+    " ON f.id = $1::text COLLATE \"C\"",
+    1,
+    NGX_SCC_PG_READ
 };
 
 
@@ -96,10 +108,12 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_changed = {
     "scc_changed_1",
     "SELECT i.store_uuid::text || '/' || i.epoch || '/'"
     " || s.system_identifier,"
-    " pg_snapshot_xmin(pg_current_snapshot())::text, c.cell, c.ver"
+    " pg_snapshot_xmin(pg_current_snapshot())::text, c.cell, c.ver, "
+    NGX_SCC_STORE_WITNESS_FIRST("")
     " FROM scc.identity i CROSS JOIN pg_control_system() s"
     " LEFT JOIN scc.cell c ON c.changed_xid >= $1::text::xid8",
-    1
+    1,
+    NGX_SCC_PG_READ
 };
 
 
@@ -107,10 +121,38 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_forgotten = {
     "scc_forgotten_1",
     "SELECT i.store_uuid::text || '/' || i.epoch || '/'"
     " || s.system_identifier,"
-    " pg_snapshot_xmin(pg_current_snapshot())::text, f.place_id"
+    " pg_snapshot_xmin(pg_current_snapshot())::text, f.place_id, "
+    NGX_SCC_STORE_WITNESS_FIRST("")
     " FROM scc.identity i CROSS JOIN pg_control_system() s"
     " LEFT JOIN scc.forgotten f ON f.xid >= $1::text::xid8",
-    1
+    1,
+    NGX_SCC_PG_READ
+};
+
+
+const ngx_scc_pg_stmt_t  ngx_scc_store_check = {
+    "scc_check_1",
+    "SELECT scc.witness(),"
+    " (SELECT count(*) FROM unnest($1::uuid[]) AS u(id)"
+        " WHERE EXISTS (SELECT FROM scc.contribution l"
+            " WHERE l.event_id = u.id)"
+        " OR EXISTS (SELECT FROM scc.dead_letter d"
+            " WHERE d.event_id = u.id)),"
+    " s.last, s.due, s.there,"
+    " (SELECT string_agg(a.body, E'\\n') FROM scc.anchor a)"
+    " FROM scc.cells_sample($2::bigint, $3::int) s",
+    3,
+    NGX_SCC_PG_FREE
+};
+
+
+const ngx_scc_pg_stmt_t  ngx_scc_store_keep = {
+    "scc_keep_1",
+    "INSERT INTO scc.anchor (host, body) VALUES ($1::text, $2::text)"
+    " ON CONFLICT (host) DO UPDATE SET body = excluded.body,"
+        " at = clock_timestamp()",
+    2,
+    NGX_SCC_PG_HELD
 };
 
 
@@ -215,6 +257,25 @@ ngx_scc_store_number(ngx_scc_pg_result_t *res, ngx_uint_t row,
     *n = (uint64_t) value;
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_scc_store_there(ngx_scc_pg_result_t *res, ngx_uint_t column)
+{
+    ngx_str_t  text;
+
+    return ngx_scc_pg_value(res, 0, column, &text) == NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_scc_store_true(ngx_scc_pg_result_t *res, ngx_uint_t column)
+{
+    ngx_str_t  text;
+
+    return ngx_scc_pg_value(res, 0, column, &text) == NGX_OK
+           && text.len == 1 && text.data[0] == 't';
 }
 
 

@@ -18,15 +18,21 @@
 /*
  * What nginx asks the store: each statement with the meaning of its
  * parameters and columns.  nginx only reads here; parameters are bound.
+ *
+ * The last column of each, in its first row, is the store's witness
+ * (NGX_SCC_PG_READ), which the guard has judged before anybody sees the rest.
  */
 
 
 /*
  * FILL: all that is needed to answer and cache a set of cells, in one
  * snapshot.  $1 cells (bigint[]).  A row per place, ordered by (cell, id):
- * 0 cell, 1 version, 2 the place's columns (ngx_scc_store_place()); a cell
- * without places has one row whose place is NULL.
+ * 0 cell, 1 version, 2 the place's columns (ngx_scc_store_place()),
+ * NGX_SCC_STORE_FILL_N how many places the cell counts, and behind it how
+ * many registered ones; a cell without places has one row whose place is
+ * NULL.
  */
+#define NGX_SCC_STORE_FILL_N  19
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_fill;
 
 /*
@@ -37,12 +43,14 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_fill;
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_wide;
 #define NGX_SCC_STORE_WIDE_PARAMS  19
 
-/* PAGE: $1 id.  No row: no such place.  0 cell, 1 version, 2 document,
-   3 its revision. */
+/* PAGE: $1 id.  0 cell, 1 version, 2 document, 3 its revision, NULL if there
+   is no such place; 4 then says whether there should be one. */
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_page;
 
-/* FEATURE: $1 id.  No row: no such place, or a closed one.  0 the place's
-   columns, beginning with its cell. */
+/* FEATURE: $1 id.  0 the place's columns, beginning with its cell; NULL if
+   there is no such place, or a closed one; NGX_SCC_STORE_FEATURE_LOST then
+   says whether there should be one. */
+#define NGX_SCC_STORE_FEATURE_LOST  17
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_feature;
 
 /*
@@ -60,8 +68,8 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_changed;
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_forgotten;
 
 /*
- * EVENT: what became of a contribution.  $1 event id.  No row: neither the
- * ledger nor the dead letters know it.  0 true: in the ledger, false: a dead
+ * EVENT: what became of a contribution.  $1 event id.  0 NULL: neither the
+ * ledger nor the dead letters know it; true: in the ledger, false: a dead
  * letter, and the columns marked * are NULL.  1* sha256 of the body in
  * hexadecimal, 2* contributor's id, 3* hlc, 4* kind, 5* target, 6* received
  * at and 7 applied or dead since, as JSON, 8 NULL or why it is dead.
@@ -83,7 +91,8 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_total;
 
 /*
  * NEARBY: all places that may be among the k nearest, and few more, in no
- * order.  A row per place: 0 its columns, beginning with its cell.
+ * order.  A row per place: 0 its columns, beginning with its cell; one row
+ * of NULLs if there are none.
  */
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_nearby;
 #define NGX_SCC_STORE_NEARBY_PARAMS  18
@@ -98,6 +107,24 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_nearby;
  * NULL if there is no cell, or more than $2.  No more than $3 places.
  */
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_purge;
+
+
+/*
+ * CHECK, of the guard's helper: $1 events (uuid[]), $2 a cell, $3 a number of
+ * cells.  One row: 0 the witness or NULL, 1 how many of these events there
+ * are (dead letters count), of that many cells after $2: 2 the last one, or
+ * -1, 3 how many places they count, 4 how many of these there are; 5 the
+ * anchors kept in the store, a line each, or NULL.
+ */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_check;
+
+/* KEEP: $1 host, $2 an anchor without its newline.  Kept in the store. */
+extern const ngx_scc_pg_stmt_t  ngx_scc_store_keep;
+
+
+/* True if a column of the first row has a value, or is true. */
+ngx_uint_t ngx_scc_store_there(ngx_scc_pg_result_t *res, ngx_uint_t column);
+ngx_uint_t ngx_scc_store_true(ngx_scc_pg_result_t *res, ngx_uint_t column);
 
 
 /*
@@ -137,6 +164,14 @@ ngx_int_t ngx_scc_store_nearby_params(ngx_pool_t *pool,
     "f.has_slope, f.building_registered, f.building_has_slope, "              \
     "f.building_has_elevator, f.building_entrance_stair_info, "               \
     "f.building_elevator_stair_info"
+
+/* the scalar sub-select is evaluated once per statement */
+#define NGX_SCC_STORE_WITNESS  "(SELECT scc.witness())"
+
+/* the witness in the first row of those in this order */
+#define NGX_SCC_STORE_WITNESS_FIRST(order)                                    \
+    "CASE WHEN row_number() OVER (" order ") = 1"                             \
+    " THEN " NGX_SCC_STORE_WITNESS " END"
 
 ngx_int_t ngx_scc_store_int(ngx_pool_t *pool, ngx_str_t *value, int64_t n);
 

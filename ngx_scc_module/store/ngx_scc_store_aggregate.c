@@ -25,29 +25,37 @@ static ngx_int_t ngx_scc_store_sum(ngx_scc_pg_result_t *result,
 
 const ngx_scc_pg_stmt_t  ngx_scc_store_squares = {
     "scc_squares_1",
-    "SELECT greatest(extract(epoch FROM clock_timestamp() - r.at), 0)"
-        "::bigint, s.quad & 255, " NGX_SCC_SQUARE_SUMS
-    " FROM scc.rollup r LEFT JOIN scc.aggregate s ON s.z = $1::smallint"
-    " AND s.quad BETWEEN $2::bigint AND $2::bigint + 255 AND s.n > 0",
-    2
+    "SELECT CASE WHEN r.at IS NOT NULL"
+        " THEN greatest(extract(epoch FROM clock_timestamp() - r.at), 0)"
+        "::bigint END, s.quad & 255, " NGX_SCC_SQUARE_SUMS ", "
+    NGX_SCC_STORE_WITNESS_FIRST("")
+    " FROM (SELECT) one LEFT JOIN scc.rollup r ON true"
+    " LEFT JOIN scc.aggregate s ON s.z = $1::smallint"
+    " AND s.quad BETWEEN $2::bigint AND $2::bigint + 255 AND s.n > 0"
+    " AND r.at IS NOT NULL",
+    2,
+    NGX_SCC_PG_READ
 };
 
 
 const ngx_scc_pg_stmt_t  ngx_scc_store_square_cells = {
     "scc_square_cells_1",
-    "SELECT 0, s.cell, " NGX_SCC_SQUARE_SUMS
+    "SELECT 0, s.cell, " NGX_SCC_SQUARE_SUMS ", "
+    NGX_SCC_STORE_WITNESS_FIRST("")
     " FROM (SELECT) one LEFT JOIN (generate_series($1::bigint,"
         " $1::bigint + 15) x(x) JOIN scc.cell s"
         " ON s.cell BETWEEN (x.x << 16) + $2::bigint"
             " AND (x.x << 16) + $2::bigint + 15 AND s.n > 0) ON true",
-    2
+    2,
+    NGX_SCC_PG_READ
 };
 
 
 const ngx_scc_pg_stmt_t  ngx_scc_store_roll_up = {
     "scc_roll_up_1",
     "SELECT scc.roll_up()",
-    0
+    0,
+    NGX_SCC_PG_HELD
 };
 
 
@@ -94,7 +102,7 @@ ngx_scc_store_grid_read(ngx_scc_pg_result_t *result, const scc_tile_t *tile,
 
     rows = ngx_scc_pg_rows(result);
 
-    if (rows == 0) {
+    if (!ngx_scc_store_there(result, 0)) {
         return NGX_DECLINED;
     }
 

@@ -19,22 +19,25 @@
 
 const ngx_scc_pg_stmt_t  ngx_scc_store_export = {
     "scc_export_1",
-    "SELECT " NGX_SCC_STORE_WHO ", e.*"
+    "SELECT " NGX_SCC_STORE_WHO ", e.*, "
+    NGX_SCC_STORE_WITNESS_FIRST("ORDER BY e.id")
     " FROM scc.identity i CROSS JOIN pg_control_system() s"
     " LEFT JOIN scc.export_page($1::text, $2::int) e ON true"
     " ORDER BY e.id",
-    2
+    2,
+    NGX_SCC_PG_READ
 };
 
 
 const ngx_scc_pg_stmt_t  ngx_scc_store_total = {
     "scc_total_1",
     "SELECT " NGX_SCC_STORE_WHO ", coalesce(sum(c.n), 0)::bigint,"
-        " scc.json_time(max(c.changed_at))"
+        " scc.json_time(max(c.changed_at)), " NGX_SCC_STORE_WITNESS
     " FROM scc.identity i CROSS JOIN pg_control_system() s"
     " LEFT JOIN scc.cell c ON c.n > 0"
     " GROUP BY 1",
-    0
+    0,
+    NGX_SCC_PG_READ
 };
 
 

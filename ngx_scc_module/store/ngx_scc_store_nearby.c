@@ -17,12 +17,14 @@
 
 const ngx_scc_pg_stmt_t  ngx_scc_store_nearby = {
     "scc_nearby_1",
-    "SELECT " NGX_SCC_STORE_PLACE
-    " FROM scc.nearby($1::int, $2::int, $3::bigint, $4::bigint, $5::bigint,"
+    "SELECT " NGX_SCC_STORE_PLACE ", " NGX_SCC_STORE_WITNESS_FIRST("")
+    " FROM (SELECT) one LEFT JOIN scc.nearby($1::int, $2::int,"
+        " $3::bigint, $4::bigint, $5::bigint,"
         " $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::bigint,"
         " $11::bigint, $12::bigint, $13::int, $14::int, $15::int,"
-        " $16::boolean, $17::boolean, $18::text) f",
-    NGX_SCC_STORE_NEARBY_PARAMS
+        " $16::boolean, $17::boolean, $18::text) f ON true",
+    NGX_SCC_STORE_NEARBY_PARAMS,
+    NGX_SCC_PG_READ
 };
 
 

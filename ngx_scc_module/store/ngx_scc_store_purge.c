@@ -27,7 +27,8 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_purge = {
     " SELECT i.store_uuid::text || '/' || i.epoch || '/'"
         " || s.system_identifier,"
         " pg_snapshot_xmin(pg_current_snapshot())::text,"
-        " t.n, t.sum, k.cell, k.ver, k.id"
+        " t.n, t.sum, k.cell, k.ver, k.id, "
+    NGX_SCC_STORE_WITNESS_FIRST("ORDER BY k.cell, k.id NULLS FIRST")
     " FROM scc.identity i CROSS JOIN pg_control_system() s CROSS JOIN t"
     " LEFT JOIN ("
         "SELECT cell, ver, NULL::text COLLATE \"C\" AS id FROM c"
@@ -40,5 +41,6 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_purge = {
         " WHERE (SELECT n FROM t) <= $2::int LIMIT $3::int)"
     ") k ON true"
     " ORDER BY k.cell, k.id NULLS FIRST",
-    3
+    3,
+    NGX_SCC_PG_READ
 };

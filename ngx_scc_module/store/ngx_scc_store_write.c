@@ -47,7 +47,8 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_contribute = {
         " $4::text[], $5::text[], $6::text[], $7::timestamptz[],"
         " $8::uuid[], $9::text[]) AS a"
         " FROM scc.identity i WHERE i.store_uuid = $10::uuid OFFSET 0) x",
-    NGX_SCC_STORE_CONTRIBUTE_PARAMS
+    NGX_SCC_STORE_CONTRIBUTE_PARAMS,
+    NGX_SCC_PG_WRITE
 };
 
 
@@ -56,7 +57,8 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_missing = {
     "SELECT m.i, m.dead FROM scc.identity s"
     " LEFT JOIN LATERAL scc.missing($1::uuid[], $2::bytea[]) m ON true"
     " WHERE s.store_uuid = $3::uuid ORDER BY m.i",
-    NGX_SCC_STORE_MISSING_PARAMS
+    NGX_SCC_STORE_MISSING_PARAMS,
+    NGX_SCC_PG_WRITE
 };
 
 
@@ -65,7 +67,8 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_bury = {
     "SELECT set_config('synchronous_commit', 'on', true),"
     " scc.bury($1::uuid, $2::uuid, $3::text, $4::text, $5::bytea)"
     " FROM scc.identity i WHERE i.store_uuid = $6::uuid",
-    NGX_SCC_STORE_BURY_PARAMS
+    NGX_SCC_STORE_BURY_PARAMS,
+    NGX_SCC_PG_WRITE
 };
 
 
@@ -79,7 +82,8 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_clock = {
             " pg_relation_size('scc.contribution')"
             " / current_setting('block_size')::bigint - 16))::tid)), 0)"
     " FROM scc.identity i WHERE i.store_uuid = $1::uuid",
-    1
+    1,
+    NGX_SCC_PG_HELD
 };
 
 
@@ -88,7 +92,8 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_numbers = {
     "SELECT n.kind, n.number, n.id FROM scc.identity s"
     " LEFT JOIN LATERAL scc.numbers_due($1::int) n ON true"
     " WHERE s.store_uuid = $2::uuid ORDER BY n.kind, n.number",
-    NGX_SCC_STORE_NUMBERS_PARAMS
+    NGX_SCC_STORE_NUMBERS_PARAMS,
+    NGX_SCC_PG_HELD
 };
 
 
@@ -97,7 +102,8 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_numbers_kept = {
     "SELECT scc.numbers_kept('{contributor,place}',"
     " ARRAY[$1::bigint, $2::bigint])"
     " FROM scc.identity s WHERE s.store_uuid = $3::uuid",
-    NGX_SCC_STORE_NUMBERS_KEPT_PARAMS
+    NGX_SCC_STORE_NUMBERS_KEPT_PARAMS,
+    NGX_SCC_PG_HELD
 };
 
 

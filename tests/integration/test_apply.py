@@ -497,15 +497,22 @@ def test_the_store_is_not_as_it_should_be(pg, queue, figure):
         assert "takes contributions again" in nginx.log()
 
 
-def test_another_store_gets_nothing(template, queue):
+@pytest.mark.parametrize("guard", ["off", "on"])
+def test_another_store_gets_nothing(template, queue, guard):
+    """The statements know their store, whether or not the guard does."""
     with Postgres(template=template) as pg:
-        with Writer(pg, queue=queue, helper=True) as nginx:
+        with Writer(pg, queue=queue, helper=True,
+                    scc={"scc_store_guard": guard}) as nginx:
             for d in nginx.dirs:
                 sccj.init(d, uuid.uuid4())
+                for f in (d, os.path.join(nginx.dir, "state")):
+                    if os.path.exists(os.path.join(f, "anchor")):
+                        os.unlink(os.path.join(f, "anchor"))
             nginx.restart()
             accepted(nginx.post())
-            wait_until(lambda: "is not the one that the journal belongs to"
-                       in nginx.log(), 10, "the log to say so")
+            said = "is not the one that the journal belongs to" \
+                if guard == "off" else "in state quarantine (foreign)"
+            wait_until(lambda: said in nginx.log(), 10, "the log to say so")
             time.sleep(1)
             assert count(pg) == 0 and dead(pg) == []
 

@@ -44,6 +44,7 @@ MAIN = {
     "scc_export_limit": (["1", "1000"], ["0", "-1", "x", "", "1001"]),
     "scc_state_path": (["@DIR@/s"], ["", "a b"]),
     "scc_feed_interval": (["100ms", "1s"], ["0", "x", ""]),
+    "scc_store_guard": (["on", "off"], ["yes", "1", ""]),
     "scc_rollup_interval": (["100ms", "10s"], ["0", "x", ""]),
     "scc_aggregates_valid": (["1s", "1m"], ["0", "x", "", "-1"]),
     "scc_purge": (["http://127.0.0.1:6081/scc-purge", "https://e.invalid/p?a",

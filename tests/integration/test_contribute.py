@@ -370,6 +370,8 @@ def test_nothing_of_what_was_refused_is_kept(nginx):
 def test_not_taken_without_a_journal(pg):
     with Nginx(pg, location="scc_contributor $http_x_user;") as nginx:
         problem(nginx.get(PATH, head(), "POST", new_body()), 404)
+        wait_until(lambda: nginx.get(f"{PATH}/{uuid.uuid4()}").status == 404,
+                   10, "the helper to know the store")
         problem(nginx.get(f"{PATH}/{uuid.uuid4()}"), 404)
 
 

@@ -63,6 +63,14 @@ BEGIN
 
     PERFORM scc.write_lock();
 
+    -- What was emptied is not begun anew, so that it stays to be seen.
+
+    IF scc.hollow() IS DISTINCT FROM 0 THEN
+        RAISE EXCEPTION 'this store has lost rows (scc.hollow() is %): '
+            'nothing is added to it; restore or rebuild it', scc.hollow()
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+
     BEGIN
         events_new := scc.fold(contribute.event_id, contribute.hlc,
             contribute.kind, contribute.contributor_id,
