@@ -67,7 +67,7 @@ TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 
 .PHONY: all module core ctl deps deps-test run up down test test-unit \
 	test-asan test-fuzz test-programs test-servers test-integration \
-	test-faults test-rebuild test-clients faults faults-lost \
+	test-faults test-rebuild test-clients faults faults-lost soak \
 	asan-nginx lint fuzz bench bench-write \
 	install clean help FORCE
 .DELETE_ON_ERROR:
@@ -287,7 +287,7 @@ fuzz: $(FUZZERS:%=$(B)/fuzz/%)	## the same for FUZZ_TIME seconds each
 
 test-servers:	## model, integration, quick fault tests, on what is built
 	cd tests && $(TEST_ENV) $(PYTHON) -m pytest $(PYTEST_FLAGS) \
-		--quick model integration faults
+		--quick model integration faults soak
 
 test-integration:	## model and integration tests, on what is built
 	cd tests && $(TEST_ENV) $(PYTHON) -m pytest $(PYTEST_FLAGS)
@@ -299,7 +299,7 @@ test-rebuild:	## 100,000 contributions, PostgreSQL lost, rebuilt from journals
 test-faults:	## the quick half of the fault tests, on what is built
 	cd tests && $(TEST_ENV) $(PYTHON) -m pytest --quick faults
 
-test-clients:	## tiles in MapLibre GL and @mapbox/vector-tile, from npm
+test-clients:	## MapLibre GL and @mapbox/vector-tile, from npm; QGIS
 	@mkdir -p $(B)/clients
 	@cp tests/clients/package.json $(B)/clients/
 	@if command -v npm > /dev/null; then cd $(B)/clients && \
@@ -307,6 +307,10 @@ test-clients:	## tiles in MapLibre GL and @mapbox/vector-tile, from npm
 	echo "npm cannot bring the clients; is its registry reachable?" >&2; \
 	else echo "npm is not installed: apt-get install npm" >&2; fi
 	cd tests && $(TEST_ENV) $(PYTHON) -m pytest -rs clients
+
+soak: deps-test	## long: valgrind, sanitizers, 200 reloads, a tiny zone
+	@+$(MAKE) --no-print-directory all asan-nginx
+	cd tests && $(TEST_ENV) $(PYTHON) -m pytest soak
 
 faults: deps-test	## all faults under load: killed, cut, full, poisoned
 	@+$(MAKE) --no-print-directory all

@@ -26,7 +26,7 @@ run_packages="
 
 test_packages="
     $run_packages
-    binutils libcmocka-dev clang libclang-rt-14-dev llvm
+    binutils valgrind libcmocka-dev clang libclang-rt-14-dev llvm
     ca-certificates
     python3 python3-pytest python3-pytest-xdist
     python3-psycopg2 python3-redis python3-requests python3-jsonschema

@@ -12,7 +12,7 @@ from places import cell_x, cell_y
 from servers import Nginx, Postgres, Redis, wait_until
 
 TILES = 50
-ZOOMS = (9, 12, 13, 14, 16)
+ZOOMS = (9, 12, 14, 16)
 
 
 def choose(rows, z):
