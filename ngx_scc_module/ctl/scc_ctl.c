@@ -70,6 +70,7 @@ static const scc_ctl_cmd_t  *scc_ctl_commands[] = {
     &scc_ctl_dead_cmd,
     &scc_ctl_roster_cmd,
     &scc_ctl_photos_cmd,
+    &scc_ctl_worklist_cmd,
     &scc_ctl_version_cmd,
     &scc_ctl_help_cmd,
     NULL

@@ -99,6 +99,7 @@ extern const scc_ctl_cmd_t  scc_ctl_adopt_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_dead_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_roster_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_photos_cmd;
+extern const scc_ctl_cmd_t  scc_ctl_worklist_cmd;
 
 
 /* "sccctl: ..." and a newline on stderr; the message names the thing, the
