@@ -521,7 +521,7 @@ ngx_scc_fill_cell(ngx_scc_fill_t *fill, ngx_scc_flight_t *flight,
     ngx_scc_pg_result_t *result, ngx_uint_t *row, scc_str_t *bytes)
 {
     uint32_t              cell;
-    uint64_t              key, ver, due, due_registered;
+    uint64_t              key, ver;
     ngx_int_t             rc;
     scc_buf_t             out;
     ngx_uint_t            rows, n, registered;
@@ -537,12 +537,7 @@ ngx_scc_fill_cell(ngx_scc_fill_t *fill, ngx_scc_flight_t *flight,
     if (*row == rows
         || ngx_scc_store_number(result, *row, 0, &key) != NGX_OK
         || key != flight->node.key
-        || ngx_scc_store_number(result, *row, 1, &ver) != NGX_OK
-        || ngx_scc_store_number(result, *row, NGX_SCC_STORE_FILL_N, &due)
-           != NGX_OK
-        || ngx_scc_store_number(result, *row, NGX_SCC_STORE_FILL_N + 1,
-                                &due_registered)
-           != NGX_OK)
+        || ngx_scc_store_number(result, *row, 1, &ver) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, fill->cache->log, 0,
                       "scc: the store's answer lacks cell %ui",
@@ -576,19 +571,11 @@ ngx_scc_fill_cell(ngx_scc_fill_t *fill, ngx_scc_flight_t *flight,
         registered += place.registered;
     }
 
-    /* counted by the writers of the places, in the same snapshot */
-
     if (fill->cache->guard != NULL
-        && (n < due || registered < due_registered))
+        && ngx_scc_store_short(result, *row - 1, n, registered,
+                               fill->cache->log))
     {
-        ngx_log_error(NGX_LOG_ERR, fill->cache->log, 0,
-                      "scc: cell %ui has %ui places, %ui registered, but the "
-                      "store counts %uL and %uL: that is not answered; see "
-                      "\"sccctl verify\"", (ngx_uint_t) flight->node.key, n,
-                      registered, due, due_registered);
-
         ngx_scc_guard_doubt(fill->cache->guard, flight->node.key);
-
         return NGX_ERROR;
     }
 

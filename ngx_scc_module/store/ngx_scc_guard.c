@@ -360,22 +360,27 @@ ngx_scc_guard_judge(void *data, const void *note, ngx_str_t *word)
 }
 
 
-/* A schema, table, role or database of ours that is not there, or no right
-   to it: whether the store is gone, the helper finds out. */
+/* A schema or table of ours that is not there, or no right to it: whether the
+   store is gone, the helper finds out.  A database or role: only connecting
+   tells. */
 
 static void
 ngx_scc_guard_refused(void *data, const char *sqlstate)
 {
     ngx_scc_guard_t *guard = data;
 
-    if (ngx_strncmp(sqlstate, "42", 2) == 0
-        || ngx_strncmp(sqlstate, "3D", 2) == 0
-        || ngx_strncmp(sqlstate, "3F", 2) == 0
+    if (ngx_strncmp(sqlstate, "3D", 2) == 0
         || ngx_strncmp(sqlstate, "28", 2) == 0)
     {
         guard->absent = 1;
-        ngx_scc_guard_ask(guard);
+
+    } else if (ngx_strncmp(sqlstate, "42", 2) != 0
+               && ngx_strncmp(sqlstate, "3F", 2) != 0)
+    {
+        return;
     }
+
+    ngx_scc_guard_ask(guard);
 }
 
 

@@ -261,6 +261,34 @@ ngx_scc_store_number(ngx_scc_pg_result_t *res, ngx_uint_t row,
 
 
 ngx_uint_t
+ngx_scc_store_short(ngx_scc_pg_result_t *res, ngx_uint_t row, ngx_uint_t n,
+    ngx_uint_t registered, ngx_log_t *log)
+{
+    uint64_t  key, due, due_registered;
+
+    key = 0;
+
+    if (ngx_scc_store_number(res, row, 0, &key) == NGX_OK
+        && ngx_scc_store_number(res, row, NGX_SCC_STORE_FILL_N, &due)
+           == NGX_OK
+        && ngx_scc_store_number(res, row, NGX_SCC_STORE_FILL_N + 1,
+                                &due_registered)
+           == NGX_OK
+        && n >= due && registered >= due_registered)
+    {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "scc: cell %uL has %ui places, %ui registered: fewer than "
+                  "the store counts; that is not answered; see \"sccctl "
+                  "verify\"", key, n, registered);
+
+    return 1;
+}
+
+
+ngx_uint_t
 ngx_scc_store_there(ngx_scc_pg_result_t *res, ngx_uint_t column)
 {
     ngx_str_t  text;

@@ -122,6 +122,11 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_check;
 extern const ngx_scc_pg_stmt_t  ngx_scc_store_keep;
 
 
+/* Whether a cell, one of whose rows of FILL this is, has fewer places than
+   the writers of the places have counted, in the same snapshot; logged. */
+ngx_uint_t ngx_scc_store_short(ngx_scc_pg_result_t *res, ngx_uint_t row,
+    ngx_uint_t n, ngx_uint_t registered, ngx_log_t *log);
+
 /* True if a column of the first row has a value, or is true. */
 ngx_uint_t ngx_scc_store_there(ngx_scc_pg_result_t *res, ngx_uint_t column);
 ngx_uint_t ngx_scc_store_true(ngx_scc_pg_result_t *res, ngx_uint_t column);

@@ -177,6 +177,13 @@ def drop_schema(scene):
     scene.pg.query("DROP SCHEMA scc CASCADE")
 
 
+def drop_database(scene):
+    c = scene.pg.connect(dbname="postgres")
+    c.autocommit = True
+    c.cursor().execute("DROP DATABASE scc WITH (FORCE)")
+    c.close()
+
+
 def another(scene):
     """A fresh cluster on the same port, and somebody ran sccctl init."""
     with Postgres() as other:
@@ -190,7 +197,8 @@ def lose_some(scene):
 
 
 WAYS = [(truncate, "empty"), (truncate_places, "partial"),
-        (drop_schema, "empty"), (another, "foreign"),
+        (drop_schema, "empty"), (drop_database, "empty"),
+        (another, "foreign"),
         (lose_some, "partial")]
 
 
@@ -223,7 +231,7 @@ def test_lost(filled, way, reason):
         assert scene.copies() == scene.before
         wait_until(lambda: "sccctl adopt" in nginx.log(), 5, "advice")
 
-        if way is not drop_schema:
+        if way not in (drop_schema, drop_database):
             scene.old_store(filled[0].data)
             nginx.is_in("healthy", limit=20)
             wait_until(lambda: len(scene.names(nginx.get(NEAR))) == N + 1,
