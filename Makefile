@@ -69,7 +69,7 @@ TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 	test-asan test-fuzz test-programs test-servers test-integration \
 	test-faults test-rebuild test-clients faults faults-lost soak \
 	asan-nginx lint fuzz bench bench-write \
-	install clean help FORCE
+	faults-offsite bench-drill install clean help FORCE
 .DELETE_ON_ERROR:
 
 all: module core ctl	## the module for Debian's nginx, core archive, sccctl
@@ -320,6 +320,10 @@ faults-lost: deps-test	## stores lost, and no memory
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) -m pytest -m lost faults
 
+faults-offsite: deps-test	## bad uploads, a lost host, forgetting
+	@+$(MAKE) --no-print-directory all
+	cd tests && $(TEST_ENV) $(PYTHON) -m pytest -m offsite faults
+
 # unit($1 = folder in BUILD, $2 = flags)
 define unit
 
@@ -350,6 +354,10 @@ bench: deps-test	## measure, keep RESULTS.md; PART=hot,redis BENCH_BIG=1
 bench-write: deps-test	## acknowledged writes beside PostgreSQL's own
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_write.py
+
+bench-drill: deps-test	## a million contributions from their copies alone
+	@+$(MAKE) --no-print-directory all
+	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_drill.py
 
 lint:	## style, clang-format, clang-tidy, cppcheck, shellcheck, python
 	@+$(MAKE) --no-print-directory deps-test

@@ -4,6 +4,7 @@
  */
 
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,15 @@ main(int argc, char **argv)
 {
     const char           *name;
     const scc_ctl_cmd_t  *cmd;
+
+#ifdef M_MMAP_THRESHOLD
+
+    /* what segments took goes back when they are done with: the library
+       would raise this, and keep holes between them */
+
+    (void) mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+
+#endif
 
     if (argc < 2) {
         scc_ctl_print_usage(stderr);

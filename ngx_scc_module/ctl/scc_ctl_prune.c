@@ -4,7 +4,6 @@
  */
 
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +30,12 @@ typedef struct {
 } scc_ctl_prune_count_t;
 
 
+typedef struct {
+    const scc_ctl_prune_t  *prune;
+    scc_ctl_prune_count_t  *count;
+} scc_ctl_prune_empty_t;
+
+
 static int scc_ctl_prune(const scc_ctl_args_t *args);
 static int scc_ctl_prune_may(scc_ctl_prune_t *pr, int n, char **dirs);
 static int scc_ctl_prune_store(scc_ctl_prune_t *pr, int64_t *events,
@@ -43,8 +48,8 @@ static void scc_ctl_prune_print(const scc_ctl_prune_t *pr,
     const scc_ctl_segment_t *s, const scc_ctl_prune_verdict_t *v);
 static int scc_ctl_prune_away(const scc_ctl_prune_t *pr,
     const scc_ctl_segment_t *s, const scc_ctl_prune_verdict_t *v);
-static int scc_ctl_prune_trash(const scc_ctl_prune_t *pr, const char *dir,
-    scc_ctl_prune_count_t *count);
+static int scc_ctl_prune_trash(void *data, const char *dir,
+    const char *name);
 static int scc_ctl_prune_empty(const scc_ctl_prune_t *pr, const char *path,
     scc_ctl_prune_count_t *count);
 
@@ -337,7 +342,11 @@ scc_ctl_prune_all(scc_ctl_prune_t *pr, int n, char **dirs,
     size_t                    k;
     scc_ctl_journal_t         j;
     scc_ctl_segment_t        *s;
+    scc_ctl_prune_empty_t     em;
     scc_ctl_prune_verdict_t   v;
+
+    em.prune = pr;
+    em.count = count;
 
     rc = scc_ctl_journal_list(&j, n, dirs);
 
@@ -367,7 +376,7 @@ scc_ctl_prune_all(scc_ctl_prune_t *pr, int n, char **dirs,
     scc_ctl_journal_free(&j);
 
     for (i = 0; i < n && rc == 0; i++) {
-        rc = scc_ctl_prune_trash(pr, dirs[i], count);
+        rc = scc_ctl_disk_list(dirs[i], scc_ctl_prune_trash, &em);
     }
 
     return rc;
@@ -443,52 +452,35 @@ scc_ctl_prune_away(const scc_ctl_prune_t *pr, const scc_ctl_segment_t *s,
 
 
 static int
-scc_ctl_prune_trash(const scc_ctl_prune_t *pr, const char *dir,
-    scc_ctl_prune_count_t *count)
+scc_ctl_prune_trash(void *data, const char *dir, const char *name)
 {
-    int             rc;
-    DIR            *d;
-    char           *path;
-    uint64_t        since;
-    const char     *dot;
-    struct dirent  *entry;
+    scc_ctl_prune_empty_t *em = data;
 
-    d = opendir(dir);
+    int          rc;
+    char        *path;
+    uint64_t     since;
+    const char  *dot;
 
-    if (d == NULL) {
-        scc_ctl_error("cannot read directory \"%s\": %s", dir,
-                      strerror(errno));
+    dot = strchr(name, '.');
+
+    if (dot == NULL
+        || strncmp(dot, SCC_CTL_PRUNE_TRASH, sizeof(SCC_CTL_PRUNE_TRASH) - 1)
+           != 0
+        || scc_ctl_number(dot + sizeof(SCC_CTL_PRUNE_TRASH) - 1, 0,
+                          UINT64_MAX / 2, &since)
+           != 0
+        || since + SCC_CTL_PRUNE_DAYS7 > em->prune->now)
+    {
+        return 0;
+    }
+
+    if (asprintf(&path, "%s/%s", dir, name) == -1) {
+        scc_ctl_error("out of memory");
         return -1;
     }
 
-    rc = 0;
-
-    while (rc == 0 && (entry = readdir(d)) != NULL) {
-        dot = strchr(entry->d_name, '.');
-
-        if (dot == NULL
-            || strncmp(dot, SCC_CTL_PRUNE_TRASH,
-                       sizeof(SCC_CTL_PRUNE_TRASH) - 1)
-               != 0
-            || scc_ctl_number(dot + sizeof(SCC_CTL_PRUNE_TRASH) - 1, 0,
-                              UINT64_MAX / 2, &since)
-               != 0
-            || since + SCC_CTL_PRUNE_DAYS7 > pr->now)
-        {
-            continue;
-        }
-
-        if (asprintf(&path, "%s/%s", dir, entry->d_name) == -1) {
-            scc_ctl_error("out of memory");
-            rc = -1;
-            break;
-        }
-
-        rc = scc_ctl_prune_empty(pr, path, count);
-        free(path);
-    }
-
-    (void) closedir(d);
+    rc = scc_ctl_prune_empty(em->prune, path, em->count);
+    free(path);
 
     return rc;
 }

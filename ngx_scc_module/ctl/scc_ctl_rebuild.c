@@ -4,14 +4,13 @@
  */
 
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "scc_contribution.h"
 #include "scc_ctl_dead.h"
+#include "scc_ctl_disk.h"
 #include "scc_ctl_mark.h"
 #include "scc_ctl_merge.h"
 #include "scc_ctl_numbers.h"
@@ -37,11 +36,22 @@ typedef struct {
 } scc_ctl_rebuild_t;
 
 
+/* Segments that prune has deleted, and no other directory has. */
+
+typedef struct {
+    const scc_ctl_journal_t  *journal;
+    uint64_t                  n;
+    scc_ctl_mark_t            last;
+} scc_ctl_gone_t;
+
+
 static int scc_ctl_rebuild(const scc_ctl_args_t *args);
 static int scc_ctl_rebuild_journal(scc_ctl_rebuild_t *rb,
     const scc_ctl_rebuild_conf_t *conf);
 static int scc_ctl_rebuild_pruned(const scc_ctl_rebuild_t *rb,
     const char *dir);
+static int scc_ctl_rebuild_gone(void *data, const char *dir,
+    const char *name);
 static int scc_ctl_rebuild_store(scc_ctl_rebuild_t *rb,
     const char *conninfo);
 static int scc_ctl_rebuild_owner(const scc_ctl_rebuild_t *rb,
@@ -233,68 +243,68 @@ scc_ctl_rebuild_journal(scc_ctl_rebuild_t *rb,
 static int
 scc_ctl_rebuild_pruned(const scc_ctl_rebuild_t *rb, const char *dir)
 {
-    DIR             *d;
-    char             path[4096];
-    size_t           i, len;
-    uint64_t         missing;
-    const char      *dot, *name;
-    struct dirent   *entry;
-    scc_ctl_mark_t   mark, last;
+    int              len;
+    const char      *end;
+    scc_ctl_gone_t   gone;
 
-    d = opendir(dir);
+    memset(&gone, 0, sizeof(scc_ctl_gone_t));
+    gone.journal = &rb->journal;
 
-    if (d == NULL) {
-        scc_ctl_error("cannot read directory \"%s\": %s", dir,
-                      strerror(errno));
+    if (scc_ctl_disk_list(dir, scc_ctl_rebuild_gone, &gone) != 0) {
         return -1;
     }
 
-    missing = 0;
-    memset(&last, 0, sizeof(scc_ctl_mark_t));
-
-    while ((entry = readdir(d)) != NULL) {
-        name = entry->d_name;
-        dot = strchr(name, '.');
-
-        if (dot == NULL || strcmp(dot, SCC_CTL_MARK_PRUNED) != 0) {
-            continue;
-        }
-
-        len = (size_t) (dot - name) + 1;
-
-        for (i = 0; i < rb->journal.n; i++) {
-            if (strncmp(rb->journal.segments[i].name, name, len) == 0) {
-                break;
-            }
-        }
-
-        if (i < rb->journal.n) {
-            continue;
-        }
-
-        snprintf(path, sizeof(path), "%.2048s/%.255s", dir, name);
-        missing++;
-
-        if (scc_ctl_mark_read(path, SCC_CTL_MARK_PRUNED, &mark) == 0) {
-            last = mark;
-        }
-    }
-
-    (void) closedir(d);
-
-    if (missing == 0) {
+    if (gone.n == 0) {
         return 0;
     }
 
-    dot = strrchr(last.object, '/');
-    len = (dot != NULL) ? (size_t) (dot - last.object) : 0;
+    end = strrchr(gone.last.object, '/');
+    len = (end != NULL) ? (int) (end - gone.last.object) : 0;
 
     scc_ctl_error("%llu segments of \"%s\" were deleted by prune; name "
                   "their copies too: --journal %s %s%s%.*s",
-                  (unsigned long long) missing, dir, dir, last.to,
-                  last.to[0] != '\0' ? "/" : "", (int) len, last.object);
+                  (unsigned long long) gone.n, dir, dir, gone.last.to,
+                  gone.last.to[0] != '\0' ? "/" : "", len,
+                  gone.last.object);
 
     return -1;
+}
+
+
+static int
+scc_ctl_rebuild_gone(void *data, const char *dir, const char *name)
+{
+    scc_ctl_gone_t *gone = data;
+
+    char             path[4096];
+    size_t           i, len;
+    const char      *dot;
+    scc_ctl_mark_t   mark;
+
+    dot = strchr(name, '.');
+
+    if (dot == NULL || strcmp(dot, SCC_CTL_MARK_PRUNED) != 0) {
+        return 0;
+    }
+
+    len = (size_t) (dot - name) + 1;
+
+    for (i = 0; i < gone->journal->n; i++) {
+        if (strncmp(gone->journal->segments[i].name, name, len) == 0) {
+            return 0;
+        }
+    }
+
+    gone->n++;
+
+    if (snprintf(path, sizeof(path), "%s/%s", dir, name)
+        < (int) sizeof(path)
+        && scc_ctl_mark_read(path, SCC_CTL_MARK_PRUNED, &mark) == 0)
+    {
+        gone->last = mark;
+    }
+
+    return 0;
 }
 
 

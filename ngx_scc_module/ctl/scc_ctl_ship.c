@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "scc_contribution.h"
@@ -22,6 +23,7 @@
 #define SCC_CTL_SHIP_STATUS  "shipped"
 #define SCC_CTL_SHIP_ONCE    3              /* rounds of --once */
 #define SCC_CTL_SHIP_SECOND  1000000000ULL
+#define SCC_CTL_SHIP_ROSTER  (35 * 86400)   /* s */
 
 
 typedef struct {
@@ -38,6 +40,13 @@ typedef struct {
 } scc_ctl_ship_look_t;
 
 
+typedef struct {
+    scc_ctl_ship_t     *ship;
+    const char         *folder;
+    char                oldest[32];         /* that stays */
+} scc_ctl_ship_sweep_t;
+
+
 static int scc_ctl_ship(const scc_ctl_args_t *args);
 static int scc_ctl_ship_dirs(scc_ctl_ship_t *sh, const scc_ctl_args_t *args);
 static int scc_ctl_ship_host(scc_ctl_ship_t *sh, const char *option,
@@ -52,6 +61,9 @@ static int scc_ctl_ship_found(void *data, const char *path,
 static bool scc_ctl_ship_wanted(const char *name, bool *segment,
     size_t *len);
 static void scc_ctl_ship_forget(scc_ctl_ship_t *sh);
+static void scc_ctl_ship_sweep(scc_ctl_ship_t *sh, const char *folder);
+static int scc_ctl_ship_swept(void *data, const char *path,
+    const char *name);
 static void scc_ctl_ship_status(const scc_ctl_ship_t *sh,
     const scc_ctl_ship_state_t *state, uint64_t interval);
 static void scc_ctl_ship_device(const scc_ctl_ship_t *sh);
@@ -393,6 +405,8 @@ scc_ctl_ship_round(scc_ctl_ship_t *sh, scc_ctl_ship_state_t *state)
         for (i = 0; i < sh->n; i++) {
             scc_ctl_ship_file(sh, &sh->files[i]);
         }
+
+        scc_ctl_ship_sweep(sh, folder);
     }
 
     memset(state, 0, sizeof(scc_ctl_ship_state_t));
@@ -552,6 +566,75 @@ scc_ctl_ship_forget(scc_ctl_ship_t *sh)
     }
 
     sh->n = k;
+}
+
+
+/*
+ * Snapshots of the roster have names that may have been erased since: those
+ * of more than 35 days leave, as they did here, while there is a younger one
+ * here.  What commands have stored expires by its store's own rules.
+ */
+
+static void
+scc_ctl_ship_sweep(scc_ctl_ship_t *sh, const char *folder)
+{
+    char                  path[4400];
+    bool                  here;
+    size_t                i;
+    time_t                since;
+    struct tm             tm;
+    scc_ctl_ship_sweep_t  sw;
+
+    since = (time_t) (scc_ctl_ship_wall() / SCC_CTL_SHIP_SECOND)
+            - SCC_CTL_SHIP_ROSTER;
+
+    if (sh->dry_run || sh->remote.dir == NULL
+        || gmtime_r(&since, &tm) == NULL
+        || strftime(sw.oldest, sizeof(sw.oldest), "roster-%Y%m%d", &tm) == 0)
+    {
+        return;
+    }
+
+    for (i = 0, here = false; i < sh->n && !here; i++) {
+        here = !sh->files[i].segment && sh->files[i].whole
+               && strncmp(sh->files[i].name, "roster-", 7) == 0
+               && strcmp(sh->files[i].name, sw.oldest) >= 0;
+    }
+
+    if (here) {
+        sw.ship = sh;
+        sw.folder = folder;
+
+        snprintf(path, sizeof(path), "%s/%s", sh->remote.dir, folder);
+        (void) scc_ctl_disk_list(path, scc_ctl_ship_swept, &sw);
+    }
+}
+
+
+static int
+scc_ctl_ship_swept(void *data, const char *path, const char *name)
+{
+    scc_ctl_ship_sweep_t *sw = data;
+
+    char  object[512];
+
+    (void) path;
+
+    if (strlen(name) != sizeof("roster-YYYYMMDD.json") - 1
+        || strncmp(name, "roster-", 7) != 0
+        || strspn(name + 7, "0123456789") != 8
+        || strcmp(name, sw->oldest) >= 0)
+    {
+        return 0;
+    }
+
+    snprintf(object, sizeof(object), "%.120s/%.64s", sw->folder, name);
+
+    if (scc_ctl_remote_drop(&sw->ship->remote, object) == 0) {
+        printf("removed %s: it is older than 35 days\n", object);
+    }
+
+    return 0;
 }
 
 

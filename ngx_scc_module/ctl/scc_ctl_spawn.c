@@ -134,9 +134,10 @@ scc_ctl_spawn_input(scc_str_t in)
 static pid_t
 scc_ctl_spawn_fork(const char *command, int in, int out)
 {
-    pid_t     pid;
+    pid_t     pid, parent;
     sigset_t  none;
 
+    parent = getpid();
     pid = fork();
 
     if (pid != 0) {
@@ -149,6 +150,10 @@ scc_ctl_spawn_fork(const char *command, int in, int out)
 
     (void) setpgid(0, 0);
     (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+
+    if (getppid() != parent) {
+        _exit(127);                     /* it died before that */
+    }
 
     sigemptyset(&none);
     (void) sigprocmask(SIG_SETMASK, &none, NULL);

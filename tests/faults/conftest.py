@@ -18,6 +18,9 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "lost: stores, memory and what a person does then; "
         "make faults-lost runs these")
+    config.addinivalue_line(
+        "markers", "offsite: the copy somewhere else; make faults-offsite "
+        "runs these")
 
 
 def pytest_collection_modifyitems(config, items):

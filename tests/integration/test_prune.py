@@ -132,8 +132,8 @@ def unapplied(k):
 
 
 def letter(k):
-    segment = k.pg.query("SELECT DISTINCT segment_id FROM scc.contribution "
-                         "LIMIT 1")[0][0]
+    with open(k.segment(), "rb") as f:
+        segment = str(uuid.UUID(bytes=f.read(32)[16:]))
     k.pg.query("INSERT INTO scc.dead_letter (segment_id, reason, raw) VALUES "
                "(%s, 'test', '') RETURNING 1", (segment,))
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -155,6 +156,27 @@ def test_what_was_rewritten_is_shipped_again():
     assert content(os.path.join(to, HOST, s.name + ".seg")) == t.data
     subprocess.run(["sha256sum", "--quiet", "-c", s.name + ".seg.sha256"],
                    cwd=os.path.join(to, HOST), check=True)
+
+
+def test_old_snapshots_of_the_roster_leave():
+    """But not when a host comes back with nothing."""
+    folder, to = journal(), new_dir("to")
+    old, new = "roster-20260901.json", f"roster-{time.strftime('%Y%m%d')}"
+    for name in (old, new + ".json"):
+        with open(os.path.join(folder, name), "w") as f:
+            f.write(name)
+    sealed(folder)
+    ship(folder, to=to)
+    here = os.path.join(to, HOST)
+    shutil.copy(os.path.join(folder, old), here)
+    for name in (old, new + ".json"):
+        os.unlink(os.path.join(folder, name))
+    ship(folder, to=to)
+    assert {old, new + ".json"} <= files(here)
+    with open(os.path.join(folder, new + ".json"), "w") as f:
+        f.write("again")
+    ship(folder, to=to)
+    assert new + ".json" in files(here) and old not in files(here)
 
 
 def test_two_directories():
