@@ -24,13 +24,26 @@ typedef struct {
 } ngx_scc_sample_pick_t;
 
 
+/* One of a segment's batches. */
+
+typedef struct {
+    off_t        pos;
+    size_t       size;
+    ngx_uint_t   seen;
+} ngx_scc_sample_batch_t;
+
+
 static void ngx_scc_sample_list(const ngx_str_t *dir,
     ngx_scc_sample_pick_t *picks);
 static void ngx_scc_sample_segment(const ngx_str_t *dir, const char *base,
     scc_buf_t *b, ngx_uint_t *n, ngx_log_t *log);
-static off_t ngx_scc_sample_batch(ngx_fd_t fd, size_t *size);
+static void ngx_scc_sample_batches(ngx_fd_t fd,
+    ngx_scc_sample_batch_t *batches);
+static void ngx_scc_sample_read(ngx_fd_t fd,
+    const ngx_scc_sample_batch_t *batch, scc_buf_t *b, ngx_uint_t *n,
+    ngx_uint_t *left, ngx_log_t *log);
 static void ngx_scc_sample_records(scc_str_t records, scc_buf_t *b,
-    ngx_uint_t *n);
+    ngx_uint_t *n, ngx_uint_t *left);
 
 
 ngx_uint_t
@@ -111,15 +124,16 @@ ngx_scc_sample_list(const ngx_str_t *dir, ngx_scc_sample_pick_t *picks)
 }
 
 
+/* A batch may hold one record only: as many of them as are needed. */
+
 static void
 ngx_scc_sample_segment(const ngx_str_t *dir, const char *base, scc_buf_t *b,
     ngx_uint_t *n, ngx_log_t *log)
 {
-    off_t       pos;
-    size_t      size;
-    u_char      path[NGX_MAX_PATH], *p;
-    ngx_fd_t    fd;
-    scc_str_t   records;
+    u_char                   path[NGX_MAX_PATH];
+    ngx_fd_t                 fd;
+    ngx_uint_t               i, left;
+    ngx_scc_sample_batch_t   batches[NGX_SCC_SAMPLE_EACH];
 
     *ngx_snprintf(path, sizeof(path) - 1, "%V/%s.seg", dir, base) = '\0';
 
@@ -129,20 +143,15 @@ ngx_scc_sample_segment(const ngx_str_t *dir, const char *base, scc_buf_t *b,
         return;                         /* it was just pruned */
     }
 
-    pos = ngx_scc_sample_batch(fd, &size);
+    ngx_memzero(batches, sizeof(batches));
 
-    if (pos != 0) {
-        p = ngx_alloc(size, log);
+    ngx_scc_sample_batches(fd, batches);
 
-        if (p != NULL && pread(fd, p, size, pos) == (ssize_t) size) {
-            records.data = p + SCC_JOURNAL_BATCH;
-            records.len = size - SCC_JOURNAL_BATCH;
+    left = NGX_SCC_SAMPLE_EACH;
 
-            ngx_scc_sample_records(records, b, n);
-        }
-
-        if (p != NULL) {
-            ngx_free(p);
+    for (i = 0; i < NGX_SCC_SAMPLE_EACH && left != 0; i++) {
+        if (batches[i].seen != 0) {
+            ngx_scc_sample_read(fd, &batches[i], b, n, &left, log);
         }
     }
 
@@ -150,56 +159,78 @@ ngx_scc_sample_segment(const ngx_str_t *dir, const char *base, scc_buf_t *b,
 }
 
 
-/* Where one of the segment's batches begins; 0: there is none. */
+/* Each batch is offered to one of the picks. */
 
-static off_t
-ngx_scc_sample_batch(ngx_fd_t fd, size_t *size)
+static void
+ngx_scc_sample_batches(ngx_fd_t fd, ngx_scc_sample_batch_t *batches)
 {
-    off_t              pos, chosen;
-    size_t             len;
-    u_char             block[SCC_JOURNAL_BLOCK];
-    uint32_t           chain;
-    ngx_uint_t         n;
-    scc_segment_t      segment;
-    scc_scan_batch_t   batch;
+    off_t                    pos;
+    size_t                   len;
+    u_char                   block[SCC_JOURNAL_BLOCK];
+    uint32_t                 chain;
+    scc_segment_t            segment;
+    scc_scan_batch_t         batch;
+    ngx_scc_sample_batch_t  *pick;
 
     if (pread(fd, block, SCC_JOURNAL_BLOCK, 0) != SCC_JOURNAL_BLOCK
         || scc_segment_read(block, &segment, &chain) != SCC_OK)
     {
-        return 0;
+        return;
     }
 
-    chosen = 0;
     pos = SCC_JOURNAL_BLOCK;
-    n = 0;
 
     while (pread(fd, block, SCC_JOURNAL_BATCH, pos) == SCC_JOURNAL_BATCH
            && scc_scan_peek(&segment, block, &batch, &len) == SCC_OK
            && batch.n != 0)
     {
+        pick = &batches[(ngx_uint_t) ngx_random() % NGX_SCC_SAMPLE_EACH];
+
         if (len <= NGX_SCC_SAMPLE_BATCH
-            && (ngx_uint_t) ngx_random() % ++n == 0)
+            && (ngx_uint_t) ngx_random() % ++pick->seen == 0)
         {
-            chosen = pos;
-            *size = len;
+            pick->pos = pos;
+            pick->size = len;
         }
 
         pos += (off_t) len;
     }
-
-    return chosen;
 }
 
 
 static void
-ngx_scc_sample_records(scc_str_t records, scc_buf_t *b, ngx_uint_t *n)
+ngx_scc_sample_read(ngx_fd_t fd, const ngx_scc_sample_batch_t *batch,
+    scc_buf_t *b, ngx_uint_t *n, ngx_uint_t *left, ngx_log_t *log)
+{
+    u_char     *p;
+    scc_str_t   records;
+
+    p = ngx_alloc(batch->size, log);
+
+    if (p == NULL) {
+        return;
+    }
+
+    if (pread(fd, p, batch->size, batch->pos) == (ssize_t) batch->size) {
+        records.data = p + SCC_JOURNAL_BATCH;
+        records.len = batch->size - SCC_JOURNAL_BATCH;
+
+        ngx_scc_sample_records(records, b, n, left);
+    }
+
+    ngx_free(p);
+}
+
+
+static void
+ngx_scc_sample_records(scc_str_t records, scc_buf_t *b, ngx_uint_t *n,
+    ngx_uint_t *left)
 {
     size_t        size;
     scc_rc_t      rc;
-    ngx_uint_t    left;
     scc_record_t  record;
 
-    for (left = NGX_SCC_SAMPLE_EACH; left != 0; left--) {
+    for ( /* void */ ; *left != 0; (*left)--) {
         rc = scc_record_read(records, &record, &size);
 
         if (size == 0) {

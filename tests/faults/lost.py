@@ -11,20 +11,16 @@ import time
 from urllib.parse import quote
 
 import psycopg2
-import pytest
 
 import check
 from client import Closed, Http
 from edge import Varnish
 from rig import Stack
-from servers import (MODULE, NGINX, SERVER_USER, Postgres, new_dir, pg_bin,
-                     run, sccctl, shared, wait_until)
+from servers import (SERVER_USER, Postgres, new_dir, pg_bin, run, sccctl,
+                     shared, wait_until)
 
 AUDIT = 1.0             # scc_audit_interval, seconds
 PLACES = 900            # a twentieth is more than the guard lets pass
-
-with open(MODULE or NGINX, "rb") as _f:
-    GUARD = b"scc_store_guard" in _f.read()
 
 STATE = """
         location = /guard {
@@ -32,9 +28,6 @@ STATE = """
 $scc_guard_replayed";
         }
 """
-
-needs_guard = pytest.mark.skipif(not GUARD, reason="nginx was built without "
-                                 "the guard of the store")
 
 
 def template():
@@ -66,16 +59,15 @@ class LostStack(Stack):
         self.imported = os.path.join(new_dir("imported"), "journal")
         shutil.copytree(journal, self.imported)
         own(self.imported)
-        directives = {"scc_zone": "lost:16m"}
-        if GUARD:
-            directives |= {"scc_audit_interval": f"{AUDIT:g}s",
-                           "scc_store_guard": "on" if guard else "off"}
+        directives = {"scc_zone": "lost:16m",
+                      "scc_audit_interval": f"{AUDIT:g}s",
+                      "scc_store_guard": "on" if guard else "off"}
         directives.update(scc or {})
         super().__init__(
             seed, workers=workers, scc=directives, pg={"template": data},
-            server=STATE if GUARD else "",
+            server=STATE,
             allow_log=[r"scc: ", *allow_log], **kw)
-        self.guard = guard and GUARD
+        self.guard = guard
         self.edge = Varnish(self.nginx.port) if edge else None
 
     def start(self):

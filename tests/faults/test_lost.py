@@ -16,7 +16,7 @@ from lost import AUDIT, LostStack, Watch
 from rig import Load
 from servers import sccctl, wait_until
 
-pytestmark = [pytest.mark.lost, lost.needs_guard]
+pytestmark = pytest.mark.lost
 
 WAYS = {
     "truncate": lost.truncate,
@@ -31,13 +31,7 @@ WAYS = {
 LIMIT = AUDIT + 2
 
 
-def ways(*quick):
-    return [pytest.param(x, marks=pytest.mark.quick) if x in quick else x
-            for x in WAYS]
-
-
-@pytest.mark.parametrize("way", ways("truncate"),
-                         ids=lambda x: x.replace(" ", "-"))
+@pytest.mark.parametrize("way", WAYS, ids=lambda x: x.replace(" ", "-"))
 def test_f29_the_first_of_may(seed, way, figure):
     with LostStack(seed) as stack:
         with Load(stack, clients=4, readers=0, pause=0.02) as load, \

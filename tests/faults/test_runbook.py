@@ -128,7 +128,6 @@ def test_the_file_names_every_variable():
 # -- the store ---------------------------------------------------------------
 
 
-@lost.needs_guard
 @pytest.mark.parametrize("way", ["truncate", "drop database"],
                          ids=lambda x: x.replace(" ", "-"))
 def test_the_store_is_lost_and_rebuilt(seed, way, figure):
@@ -148,7 +147,6 @@ def test_the_store_is_lost_and_rebuilt(seed, way, figure):
         stack.sccctl_verify()
 
 
-@lost.needs_guard
 def test_the_old_store_is_brought_back(seed):
     with LostStack(seed) as stack:
         history = worked(stack)
@@ -165,7 +163,6 @@ def test_the_old_store_is_brought_back(seed):
         stack.verify(history)
 
 
-@lost.needs_guard
 def test_the_store_went_back(seed):
     with LostStack(seed, edge=False) as stack:
         first = worked(stack)
@@ -188,7 +185,6 @@ def test_the_store_went_back(seed):
         stack.verify(lost.joined(first, load.history))
 
 
-@lost.needs_guard
 def test_the_store_is_down(seed):
     with LostStack(seed) as stack:
         history = worked(stack)
@@ -214,7 +210,6 @@ def test_the_applier_stopped(seed):
         stack.verify(history)
 
 
-@lost.needs_guard
 def test_the_roster_is_lost(seed):
     with LostStack(seed, edge=False) as stack:
         worked(stack)
@@ -256,7 +251,6 @@ def test_the_cache_is_lost(seed):
             duty.page("The cache is lost")
 
 
-@lost.needs_guard
 def test_the_edge_is_stale(seed):
     with LostStack(seed) as stack:
         worked(stack, 20)

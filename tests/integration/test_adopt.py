@@ -9,15 +9,10 @@ import pytest
 
 import anchor
 import journals
-import storedb
 from contribute import journal_dir
 from servers import Postgres, run, sccctl
 
 NOW = int(time.time() * 1000)
-
-pytestmark = pytest.mark.skipif(
-    not any(x.endswith("_guard.sql") for x in storedb.SQL),
-    reason="this store has no witness")
 
 
 def access(i, msec):
