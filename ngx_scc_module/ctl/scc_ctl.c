@@ -64,6 +64,7 @@ static const scc_ctl_cmd_t  *scc_ctl_commands[] = {
     &scc_ctl_journal_cmd,
     &scc_ctl_rebuild_cmd,
     &scc_ctl_ship_cmd,
+    &scc_ctl_doctor_cmd,
     &scc_ctl_verify_cmd,
     &scc_ctl_drill_cmd,
     &scc_ctl_prune_cmd,
@@ -601,6 +602,7 @@ scc_ctl_print_help(const scc_ctl_cmd_t *cmd)
 
     printf("\nexit codes: 0 done, 1 failed, 2 wrong usage%s\n",
            cmd == &scc_ctl_import_cmd ? ", 3 finished with rejects"
+           : cmd == &scc_ctl_doctor_cmd ? ", 3 there are findings"
            : cmd == &scc_ctl_verify_cmd ? ", 3 something differs"
            : cmd == &scc_ctl_ship_cmd ? ", 3 something is not off-site"
            : cmd == &scc_ctl_drill_cmd ? ", 3 something was found"

@@ -92,6 +92,7 @@ extern const scc_ctl_cmd_t  scc_ctl_sample_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_journal_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_rebuild_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_ship_cmd;
+extern const scc_ctl_cmd_t  scc_ctl_doctor_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_verify_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_drill_cmd;
 extern const scc_ctl_cmd_t  scc_ctl_prune_cmd;

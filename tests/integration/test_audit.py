@@ -17,7 +17,7 @@ import pytest
 
 import sccj
 from contribute import LOCATION, POOL, Writer, queue_redis, store_uuid
-from servers import (SERVER_USER, Nginx, Postgres, Redis, new_dir, run,
+from servers import (SCCCTL, SERVER_USER, Nginx, Postgres, Redis, new_dir, run,
                      sccctl, wait_until)
 
 EATMYDATA = "libeatmydata.so"
@@ -289,15 +289,23 @@ class Stack:
         return dict((k, int(v)) for k, v in re.findall(
             r"(\w+)=(\d)", a.headers["scc-durability"]))
 
-    def doctor(self, *more, env=None):
+    def doctor(self, *more, **kw):
         args = ["--pg", self.pg.nginx_conninfo, "--queue",
-                self.queue.address, "--json", *more]
-        for path in self.nginx.dirs:
-            args += ["--journal", path]
-        p = run([DOCTOR, "doctor", *args], check=False, env=env,
-                stderr=subprocess.PIPE)
-        assert p.returncode == 3, (p.returncode, p.stdout, p.stderr)
-        return json.loads(p.stdout)["findings"]
+                self.queue.address, "--journal", *self.nginx.dirs, *more]
+        if self.redis is not None:
+            args += ["--redis", self.redis.address]
+        return doctor(*args, **kw)
+
+    def said(self, ident, text, doc):
+        return [f for f in doc["findings"]
+                if f["id"] == ident and text in f["finding"]]
+
+
+def doctor(*args, status=3, env=None):
+    p = run([SCCCTL, "doctor", "--json", *args], check=False,
+            stderr=subprocess.PIPE, env=dict(os.environ, **(env or {})))
+    assert p.returncode == status, (p.returncode, p.stdout, p.stderr)
+    return json.loads(p.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -406,6 +414,10 @@ def test_found_and_over(stack, lie):
             assert stack.caps()[caps[cap]] == 0
         if cap == "queue":
             assert stack.durability()["queue"] == 0
+        doc = stack.doctor()
+        assert len(stack.said(ident, text, doc)) == 1
+        if cap:
+            assert doc[cap] == 0
     finally:
         right(stack)
 
@@ -413,6 +425,8 @@ def test_found_and_over(stack, lie):
                f"the end of {ident}: {text}")
     if cap in ("queue", "applied"):
         wait_until(lambda: stack.caps()[caps[cap]] == 1, 10, f"{cap}=1 again")
+
+    assert not stack.said(ident, text, stack.doctor())
 
     # once, and that it is over
     log = stack.nginx.log()
@@ -463,6 +477,10 @@ def test_eatmydata():
         assert s.find("J4")
         assert s.caps()[0] == 0
         assert s.durability()["journal"] == 0
+        assert not s.said("J5", "", s.doctor())
+        doc = s.doctor(env={"LD_PRELOAD": library()})
+        assert s.said("J5", "libeatmydata", doc) and s.said("J4", "", doc)
+        assert doc["journal"] == 0
 
 
 def test_settings_hidden(stack):
@@ -473,6 +491,7 @@ def test_settings_hidden(stack):
                "R2")
     assert stack.caps()[1] == 0
     assert stack.durability()["queue"] == 0
+    assert stack.said("R2", "does not show its settings", stack.doctor())
     acl("ACL", "SETUSER", "default", "+config")
     wait_until(lambda: stack.caps()[1] == 1, 10, "queue=1 again")
 
@@ -482,6 +501,7 @@ def test_one_server():
     queue = queue_redis(maxmemory_policy="allkeys-lru")
     with queue, Stack(queue=queue, redis=queue) as s:
         assert s.find("R7")
+        assert s.said("R7", "", s.doctor())
         assert s.caps()[1] == 0
         queue.kill()
         wait_until(lambda: s.find("R1", "no answer"), 15, "R1")
@@ -531,6 +551,7 @@ def test_store_away(stack):
     stack.pg.kill()
     wait_until(lambda: stack.find("P1", "does not say"), 20, "P1")
     assert stack.caps()[2] == 0
+    assert stack.said("P1", "does not say", stack.doctor())
     stack.pg.start()
     wait_until(lambda: stack.caps()[2] == 1, 20, "applied=1 again")
 
@@ -553,3 +574,50 @@ def test_strict_refuses_contributions(place):
             assert s.nginx.get("/v1/places?bbox=1,1,2,2").status == 200
         wait_until(lambda: not s.find("J1"), 10, "the end of J1")
         assert s.durability()["journal"] == 1
+
+
+# -- sccctl doctor -----------------------------------------------------------
+
+
+def test_doctor_is_content(place):
+    path = place()
+    with open(os.path.join(path, "shipped"), "w"):
+        pass
+    doc = doctor("--journal", path, "--user", SERVER_USER, status=0)
+    assert doc["findings"] == [] and doc["journal"] == 1
+    assert os.listdir(path) == ["shipped"]
+    # a second directory on the same disk is no second copy
+    doc = doctor("--journal", path, place())
+    assert [f["id"] for f in doc["findings"]] == ["J7"]
+    assert doc["journal"] == 1
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_doctor_sees_the_disk(place, lie):
+    make, ident, text = LIES[lie]
+    with contextlib.ExitStack() as up:
+        path = make(place, up)
+        doc = doctor("--journal", path, "--user", SERVER_USER)
+        assert [f for f in doc["findings"]
+                if f["id"] == ident and text in f["finding"]]
+        assert doc["journal"] == (0 if ident in ("J1", "J2") else 1)
+
+
+def test_doctor_talks():
+    path = new_dir("j")
+    p = run([SCCCTL, "doctor", "--journal", path], check=False)
+    assert p.returncode == 3
+    assert re.search(r"^J3 +the journal .* lies under /tmp$", p.stdout, re.M)
+    assert re.search(r"^ +change: scc_journal /var/lib/scc/journal;$",
+                     p.stdout, re.M)
+    assert "not looked at: the store" in p.stdout
+    assert "what may be said: journal=" in p.stdout
+    assert "\033" not in p.stdout
+
+
+def test_doctor_usage():
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SCC_")}
+    for args in [], ["--user", "nobody-at-all", "--journal", "/x"], \
+            ["--journal", "/a", "/b", "/c"]:
+        p = run([SCCCTL, "doctor", *args], check=False, env=env)
+        assert p.returncode == 2, p.stdout

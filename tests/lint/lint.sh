@@ -58,7 +58,7 @@ for name in sys.argv[1:]:
         --inline-suppr --enable=warning,performance,portability \
         --suppress=missingIncludeSystem --suppress=ctuuninitvar \
         -Ingx_scc_module/core -Ingx_scc_module/ctl \
-        $(files 'ngx_scc_module/core/*.c' \
+        -Ingx_scc_module/queue $(files 'ngx_scc_module/core/*.c' \
         'ngx_scc_module/ctl/*.c')
 
     check "cppcheck, the nginx side" cppcheck --quiet --std=c11 \
@@ -71,7 +71,7 @@ for name in sys.argv[1:]:
     check "clang-tidy" tidy \
         $(files 'ngx_scc_module/core/*.c' 'ngx_scc_module/ctl/*.c') -- \
         -std=c11 -D_GNU_SOURCE -Ingx_scc_module/core -Ingx_scc_module/ctl \
-        -I"$(pg_config --includedir)"
+        -Ingx_scc_module/queue -I"$(pg_config --includedir)"
 }
 
 if [ -f "$build/core/libscc.a" ]; then
