@@ -68,7 +68,7 @@ TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 .PHONY: all module core ctl deps deps-test run up down test test-unit \
 	test-asan test-fuzz test-programs test-servers test-integration \
 	test-faults test-rebuild test-clients faults faults-lost soak \
-	asan-nginx lint fuzz bench bench-write \
+	asan-nginx lint fuzz bench \
 	faults-offsite bench-drill install clean help FORCE
 .DELETE_ON_ERROR:
 
@@ -346,14 +346,10 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(B)/fuzz/core/libscc.a Makefile
 	$(CLANG) $(WARN) -g -O1 -fsanitize=fuzzer $(SANITIZE) -I$(SCC)/core \
 		-MMD -MP -o $@ $< $(filter %.a,$^) $(CORE_LIBS)
 
-bench: deps-test	## measure, keep RESULTS.md; PART=hot,redis BENCH_BIG=1
+bench: deps-test	## measure, keep RESULTS.md; PART=hot,writes BENCH_BIG=1
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) bench/bench.py \
 		$(if $(PART),--part $(PART))
-
-bench-write: deps-test	## acknowledged writes beside PostgreSQL's own
-	@+$(MAKE) --no-print-directory all
-	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_write.py
 
 bench-drill: deps-test	## a million contributions from their copies alone
 	@+$(MAKE) --no-print-directory all

@@ -27,10 +27,11 @@ def parts():
     import bench_redis
     import bench_scale
     import bench_tiles
+    import bench_write
     return {"hot": bench_hot.table, "tiles": bench_tiles.table,
             "redis": bench_redis.table, "herd": bench_herd.table,
             "scale": bench_scale.table, "edge": bench_edge.table,
-            "memory": bench_memory.table}
+            "memory": bench_memory.table, "writes": bench_write.table}
 
 
 def main():
