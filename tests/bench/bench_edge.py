@@ -102,7 +102,8 @@ def row(part, scc, name, form, views, say):
                 missed += not hit
             whole += not missed
     n = len(views)
-    part.bar(name, 100 * hits / asked, 100 * whole / n, 100 * hits / asked)
+    share = 100 * hits / asked
+    part.bar(name, share, share, share)
     line = (f"| {name} | {asked / n:.1f} | **{100 * hits / asked:.1f} %** | "
             f"{100 * whole / n:.1f} % | {(asked - hits) / n:.2f} |")
     say(line)
