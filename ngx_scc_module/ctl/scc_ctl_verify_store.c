@@ -39,6 +39,20 @@ static const scc_ctl_drift_t  scc_ctl_drifts[] = {
     { "map", "rows that are not what the ledger says",
       "SELECT kind || ' ' || target || ': ' || why FROM scc.fold_drift" },
 
+    { "tally", "counters that do not count their rows",
+      "SELECT w.name || ': ' || w.counted || ' instead of ' || w.n"
+      " FROM scc.tally t CROSS JOIN LATERAL (VALUES"
+      " ('events', t.events, (SELECT count(*) FROM scc.contribution)),"
+      " ('places', t.places, (SELECT count(*) FROM scc.place)),"
+      " ('accessibilities', t.place_accessibilities,"
+      "  (SELECT count(*) FROM scc.place_accessibility)),"
+      " ('buildings', t.buildings, (SELECT count(*) FROM scc.building)),"
+      " ('building accessibilities', t.building_accessibilities,"
+      "  (SELECT count(*) FROM scc.building_accessibility)),"
+      " ('contributors', t.contributors,"
+      "  (SELECT count(*) FROM scc.contributor)))"
+      " w(name, counted, n) WHERE w.counted <> w.n" },
+
     { "numbers", "numbers beyond their counter",
       "SELECT n.kind || ' ' || n.number FROM scc.number n"
       " JOIN scc.counter c ON c.kind = n.kind WHERE n.number > c.value" },

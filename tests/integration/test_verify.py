@@ -90,8 +90,8 @@ def test_nothing_differs(parts):
     assert text.endswith("no difference\n")
     digests = re.findall(r"digest ([0-9a-f]{64})", text)
     assert len(digests) == 2 and len(set(digests)) == 1, text
-    assert lines(text) == {"ledger": 0, "map": 0, "numbers": 0, "cells": 0,
-                           "squares": 0, "cache": 0}
+    assert lines(text) == {"ledger": 0, "map": 0, "tally": 0, "numbers": 0,
+                           "cells": 0, "squares": 0, "cache": 0}
 
 
 # What somebody with all rights may do by hand: the statement, and the lines
@@ -105,9 +105,9 @@ DAMAGE = {
     "an event": (
         "DELETE FROM scc.contribution WHERE event_id = (SELECT event_id "
         "FROM scc.contribution WHERE kind = 'comment' OR kind = 'place' "
-        "ORDER BY hlc LIMIT 1)", {"map": 1}),
+        "ORDER BY hlc LIMIT 1)", {"map": 1, "tally": 1}),
     "a place": ("DELETE FROM scc.place WHERE id = 'p3'",
-                {"map": 1, "cells": 1}),
+                {"map": 1, "tally": 1, "cells": 1}),
     "a name": ("UPDATE scc.place SET name = 'nothing' WHERE id = 'p4'",
                {"map": 1}),
     "an accessibility": (
