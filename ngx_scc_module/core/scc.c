@@ -37,6 +37,24 @@ scc_str_eq(scc_str_t a, scc_str_t b)
 }
 
 
+scc_str_t
+scc_str_trim(scc_str_t s)
+{
+    while (s.len > 0 && (s.data[0] == ' ' || s.data[0] == '\t')) {
+        s.data++;
+        s.len--;
+    }
+
+    while (s.len > 0
+           && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t'))
+    {
+        s.len--;
+    }
+
+    return s;
+}
+
+
 bool
 scc_str_skip(scc_str_t *s, const char *prefix)
 {

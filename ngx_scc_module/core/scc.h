@@ -69,6 +69,10 @@ int scc_str_cmp(scc_str_t a, scc_str_t b);
 
 bool scc_str_eq(scc_str_t a, scc_str_t b);
 
+/* Without the blanks and tabs at both ends. */
+
+scc_str_t scc_str_trim(scc_str_t s);
+
 /* Takes the prefix off; false: it is not there. */
 
 bool scc_str_skip(scc_str_t *s, const char *prefix);

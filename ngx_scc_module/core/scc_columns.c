@@ -91,7 +91,7 @@ scc_columns_map(scc_columns_t *c, scc_str_t map, scc_err_t *err)
             return SCC_DECLINED;
         }
 
-        field = scc_field_find(scc_row_trim(name));
+        field = scc_field_find(scc_str_trim(name));
 
         if (field == SCC_FIELDS) {
             (void) snprintf(err->text, SCC_ERR_TEXT,
@@ -110,7 +110,7 @@ scc_columns_map(scc_columns_t *c, scc_str_t map, scc_err_t *err)
         }
 
         name.len = i - from;
-        name = scc_row_trim(name);
+        name = scc_str_trim(name);
 
         if (name.len == 0 || c->mapped[field].len > 0) {
             (void) snprintf(err->text, SCC_ERR_TEXT, "field %s %s",
@@ -239,7 +239,7 @@ scc_columns_find(scc_columns_t *c, uint64_t line, const scc_str_t *name,
 
     for (i = 0; i < c->n; i++) {
 
-        if (!scc_str_eq(scc_row_trim(name[i]), wanted)) {
+        if (!scc_str_eq(scc_str_trim(name[i]), wanted)) {
             continue;
         }
 
@@ -345,7 +345,7 @@ scc_columns_others(scc_columns_t *c, const scc_str_t *name)
     }
 
     for (i = 0; i < c->n; i++) {
-        key = scc_row_trim(name[i]);
+        key = scc_str_trim(name[i]);
 
         /* it has no field in a body, but OSM's rules know it in "extra" */
 

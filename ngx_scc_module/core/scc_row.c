@@ -298,7 +298,7 @@ scc_row_tri(const scc_fields_t *f, scc_field_t field, scc_tri_t *tri,
         { "", SCC_UNKNOWN }, { NULL, SCC_UNKNOWN }
     };
 
-    s = scc_row_trim(f->value[field]);
+    s = scc_str_trim(f->value[field]);
 
     for (i = 0; words[i].word; i++) {
 
@@ -322,24 +322,6 @@ scc_row_tri(const scc_fields_t *f, scc_field_t field, scc_tri_t *tri,
     return scc_row_bad(f, field, SCC_REJECT_BAD_VALUE,
                        "is not yes or no; write true, false, or nothing if "
                        "it is unknown", row);
-}
-
-
-scc_str_t
-scc_row_trim(scc_str_t s)
-{
-    while (s.len > 0 && (s.data[0] == ' ' || s.data[0] == '\t')) {
-        s.data++;
-        s.len--;
-    }
-
-    while (s.len > 0
-           && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t'))
-    {
-        s.len--;
-    }
-
-    return s;
 }
 
 
@@ -430,7 +412,7 @@ scc_row_number(const scc_fields_t *f, scc_field_t field, int64_t *e7,
 {
     scc_str_t  s;
 
-    s = scc_row_trim(f->value[field]);
+    s = scc_str_trim(f->value[field]);
 
     if (s.len == 0) {
         return scc_row_reject(row, SCC_REJECT_MISSING, scc_fields[field],
@@ -540,7 +522,7 @@ scc_row_extra(scc_row_t *r, const scc_fields_t *f, scc_import_row_t *row)
     osm = (source.len >= 3 && memcmp(source.data, "osm", 3) == 0)
           || scc_osm_id(f->value[SCC_FIELD_ID]);
 
-    value = scc_row_trim(f->value[SCC_FIELD_WHEELCHAIR]);
+    value = scc_str_trim(f->value[SCC_FIELD_WHEELCHAIR]);
 
     if (osm && value.len > 0) {
         (void) scc_row_tag(r, wheelchair, value);
@@ -711,7 +693,7 @@ scc_row_building(scc_row_t *r, const scc_fields_t *f, scc_import_row_t *row)
              i <= SCC_FIELD_BUILDING_ELEVATOR_STAIR_HEIGHT_LEVEL;
              i++)
         {
-            if (scc_row_trim(f->value[i]).len > 0) {
+            if (scc_str_trim(f->value[i]).len > 0) {
                 return scc_row_reject(row, SCC_REJECT_MISSING,
                                       scc_fields[SCC_FIELD_BUILDING_ID],
                                       "is empty, but the row tells of a "

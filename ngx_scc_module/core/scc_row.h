@@ -131,9 +131,6 @@ void scc_row_bool(scc_buf_t *b, const char *name, scc_tri_t tri);
 scc_rc_t scc_row_tri(const scc_fields_t *f, scc_field_t field,
     scc_tri_t *tri, scc_import_row_t *row);
 
-/* Without spaces and tabs around it. */
-scc_str_t scc_row_trim(scc_str_t s);
-
 bool scc_row_is(scc_str_t s, const char *text);
 
 /* Bytes for a person: printable ASCII, '?' for others, cut to the size with

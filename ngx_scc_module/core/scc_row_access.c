@@ -226,7 +226,7 @@ scc_row_stair(const scc_fields_t *f, scc_field_t stair, scc_field_t height,
     s->stair = SCC_STAIR_UNDEFINED;
     s->height = SCC_HEIGHT_UNKNOWN;
 
-    text = scc_row_trim(f->value[stair]);
+    text = scc_str_trim(f->value[stair]);
 
     if (text.len > 0 && scc_stair_parse(text, &s->stair) != SCC_OK) {
         return scc_row_bad(f, stair, SCC_REJECT_BAD_VALUE,
@@ -234,7 +234,7 @@ scc_row_stair(const scc_fields_t *f, scc_field_t stair, scc_field_t height,
                            "OVER_SIX", row);
     }
 
-    text = scc_row_trim(f->value[height]);
+    text = scc_str_trim(f->value[height]);
 
     if (text.len == 0) {
         return SCC_OK;
@@ -395,7 +395,7 @@ scc_row_item(scc_str_t *list, scc_str_t *item)
 
         item->len = i;
         item->data = list->data;
-        *item = scc_row_trim(*item);
+        *item = scc_str_trim(*item);
 
         i += (i < list->len);
         list->data += i;
@@ -417,7 +417,7 @@ scc_row_any(const scc_fields_t *f, scc_field_t first, scc_field_t last)
 
     for (i = first; i <= (unsigned) last; i++) {
 
-        if (scc_row_trim(f->value[i]).len > 0) {
+        if (scc_str_trim(f->value[i]).len > 0) {
             return true;
         }
     }

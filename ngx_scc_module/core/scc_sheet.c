@@ -122,24 +122,6 @@ scc_sheet_column(const scc_sheet_column_t *columns, scc_str_t name)
 }
 
 
-scc_str_t
-scc_str_trim(scc_str_t s)
-{
-    while (s.len > 0 && (s.data[0] == ' ' || s.data[0] == '\t')) {
-        s.data++;
-        s.len--;
-    }
-
-    while (s.len > 0
-           && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t'))
-    {
-        s.len--;
-    }
-
-    return s;
-}
-
-
 static scc_rc_t
 scc_sheet_record(void *ctx, uint64_t line, const scc_str_t *field, size_t n)
 {

@@ -52,8 +52,5 @@ scc_rc_t scc_sheet_end(scc_sheet_t *sheet, scc_err_t *err);
 /* Which column of the list has this name or alias; past the last: none. */
 size_t scc_sheet_column(const scc_sheet_column_t *columns, scc_str_t name);
 
-/* Without the ASCII blanks at both ends. */
-scc_str_t scc_str_trim(scc_str_t s);
-
 
 #endif /* _SCC_SHEET_H_INCLUDED_ */

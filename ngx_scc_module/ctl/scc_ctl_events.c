@@ -28,8 +28,6 @@ static int scc_ctl_events_rows(const PGresult *res, scc_ctl_event_pt handler,
 static int scc_ctl_events_merge(scc_ctl_events_t *ev, unsigned kinds,
     scc_ctl_event_pt handler, void *ctx);
 static void scc_ctl_events_kinds(scc_buf_t *b, unsigned kinds);
-static scc_str_t scc_ctl_events_cell(const PGresult *res, int row,
-    int column);
 
 
 int
@@ -86,7 +84,7 @@ scc_ctl_events_numbers(scc_ctl_events_t *ev, scc_roster_t *r)
         }
 
         for (row = 0; row < PQntuples(res); row++) {
-            (void) scc_roster_number(r, scc_ctl_events_cell(res, row, 0),
+            (void) scc_roster_number(r, scc_ctl_pg_cell(res, row, 0),
                                      strtoull(PQgetvalue(res, row, 1), NULL,
                                               10));
         }
@@ -275,12 +273,12 @@ scc_ctl_events_rows(const PGresult *res, scc_ctl_event_pt handler, void *ctx)
 
         e.hlc = strtoull(PQgetvalue(res, row, 1), NULL, 10);
         e.event_id = id;
-        e.contributor_id = scc_ctl_events_cell(res, row, 3);
-        e.contributor_name = scc_ctl_events_cell(res, row, 4);
-        e.body = scc_ctl_events_cell(res, row, 5);
+        e.contributor_id = scc_ctl_pg_cell(res, row, 3);
+        e.contributor_name = scc_ctl_pg_cell(res, row, 4);
+        e.body = scc_ctl_pg_cell(res, row, 5);
 
-        if (scc_uuid_parse(scc_ctl_events_cell(res, row, 0), id) != SCC_OK
-            || scc_kind_parse(scc_ctl_events_cell(res, row, 2), &e.kind)
+        if (scc_uuid_parse(scc_ctl_pg_cell(res, row, 0), id) != SCC_OK
+            || scc_kind_parse(scc_ctl_pg_cell(res, row, 2), &e.kind)
                != SCC_OK)
         {
             scc_ctl_error("the ledger has an event %s of a kind \"%s\" that "
@@ -360,16 +358,4 @@ scc_ctl_events_kinds(scc_buf_t *b, unsigned kinds)
             scc_buf_byte(b, '\'');
         }
     }
-}
-
-
-static scc_str_t
-scc_ctl_events_cell(const PGresult *res, int row, int column)
-{
-    scc_str_t  s;
-
-    s.data = (const uint8_t *) PQgetvalue(res, row, column);
-    s.len = (size_t) PQgetlength(res, row, column);
-
-    return s;
 }

@@ -111,6 +111,18 @@ scc_ctl_pg_query(PGconn *pg, const char *what, const char *text, int n,
 }
 
 
+scc_str_t
+scc_ctl_pg_cell(const PGresult *res, int row, int column)
+{
+    scc_str_t  s;
+
+    s.data = (const uint8_t *) PQgetvalue(res, row, column);
+    s.len = (size_t) PQgetlength(res, row, column);
+
+    return s;
+}
+
+
 int
 scc_ctl_pg_number(PGconn *pg, const char *what, const char *text,
     int64_t *n)

@@ -44,6 +44,9 @@ int scc_ctl_pg_do(PGconn *pg, const char *what, const char *text);
 PGresult *scc_ctl_pg_query(PGconn *pg, const char *what, const char *text,
     int n, const char *const *params);
 
+/* A field; NULL is empty.  It lives as long as the result. */
+scc_str_t scc_ctl_pg_cell(const PGresult *res, int row, int column);
+
 /* One row, one column, as an integer; -1 and a message otherwise. */
 int scc_ctl_pg_number(PGconn *pg, const char *what, const char *text,
     int64_t *n);

@@ -152,6 +152,47 @@ scc_ctl_reader_fd(const scc_ctl_reader_t *r)
 }
 
 
+int
+scc_ctl_reader_feed(const char *name, scc_ctl_feed_pt feed, void *ctx)
+{
+    int                rc;
+    size_t             len;
+    scc_rc_t           done;
+    scc_err_t          err;
+    const uint8_t     *data;
+    scc_ctl_reader_t  *r;
+
+    r = scc_ctl_reader_open(name);
+
+    if (r == NULL) {
+        return -1;
+    }
+
+    memset(&err, 0, sizeof(scc_err_t));
+
+    do {
+        rc = scc_ctl_reader_next(r, &data, &len);
+
+        if (rc != 0) {
+            break;
+        }
+
+        done = feed(ctx, data, len, &err);
+
+        if (done != SCC_OK) {
+            scc_ctl_error("%s: %s", name, done == SCC_DECLINED
+                          ? err.text : "out of memory");
+            rc = -1;
+        }
+
+    } while (rc == 0 && len > 0);
+
+    scc_ctl_reader_close(r);
+
+    return rc;
+}
+
+
 static int
 scc_ctl_reader_start(scc_ctl_reader_t *r)
 {

@@ -40,5 +40,15 @@ uint64_t scc_ctl_reader_size(const scc_ctl_reader_t *r);
 
 int scc_ctl_reader_fd(const scc_ctl_reader_t *r);
 
+/*
+ * A whole file into a parser: pieces, then once, with len 0, the end.  What
+ * it returns is said if it is not OK: err->text, or that there is no memory.
+ * -1 then, or if the file cannot be read.
+ */
+typedef scc_rc_t (*scc_ctl_feed_pt)(void *ctx, const void *data, size_t len,
+    scc_err_t *err);
+
+int scc_ctl_reader_feed(const char *name, scc_ctl_feed_pt feed, void *ctx);
+
 
 #endif /* _SCC_CTL_READER_H_INCLUDED_ */

@@ -61,6 +61,8 @@ typedef enum {
 
 
 static int scc_ctl_reconcile_read(scc_ctl_reconcile_t *r, const char *path);
+static scc_rc_t scc_ctl_reconcile_feed(void *ctx, const void *data,
+    size_t len, scc_err_t *err);
 static scc_rc_t scc_ctl_reconcile_signup(void *ctx, uint64_t line,
     const scc_str_t *cell);
 static int scc_ctl_reconcile_index(scc_ctl_reconcile_t *r);
@@ -170,53 +172,31 @@ scc_ctl_roster_reconcile(const scc_ctl_roster_t *ro, const char *sheet)
 static int
 scc_ctl_reconcile_read(scc_ctl_reconcile_t *r, const char *path)
 {
-    int                rc;
-    size_t             len;
-    scc_rc_t           done;
-    scc_err_t          err;
-    scc_sheet_t       *sheet;
-    const uint8_t     *data;
-    scc_ctl_reader_t  *reader;
-
-    reader = scc_ctl_reader_open(path);
-
-    if (reader == NULL) {
-        return -1;
-    }
+    int           rc;
+    scc_sheet_t  *sheet;
 
     sheet = scc_sheet_create(scc_ctl_signup_columns,
                              scc_ctl_reconcile_signup, r);
 
     if (sheet == NULL) {
         scc_ctl_error("out of memory");
-        scc_ctl_reader_close(reader);
         return -1;
     }
 
-    memset(&err, 0, sizeof(scc_err_t));
-
-    do {
-        rc = scc_ctl_reader_next(reader, &data, &len);
-
-        if (rc != 0) {
-            break;
-        }
-
-        done = len > 0 ? scc_sheet_feed(sheet, data, len, &err)
-                       : scc_sheet_end(sheet, &err);
-
-        if (done != SCC_OK) {
-            scc_ctl_error("%s: %s", path, done == SCC_DECLINED
-                          ? err.text : "out of memory");
-            rc = -1;
-        }
-
-    } while (rc == 0 && len > 0);
+    rc = scc_ctl_reader_feed(path, scc_ctl_reconcile_feed, sheet);
 
     scc_sheet_free(sheet);
-    scc_ctl_reader_close(reader);
 
     return rc;
+}
+
+
+static scc_rc_t
+scc_ctl_reconcile_feed(void *ctx, const void *data, size_t len,
+    scc_err_t *err)
+{
+    return len > 0 ? scc_sheet_feed(ctx, data, len, err)
+                   : scc_sheet_end(ctx, err);
 }
 
 

@@ -33,6 +33,8 @@ static int scc_ctl_roster(const scc_ctl_args_t *args);
 static int scc_ctl_roster_conf(scc_ctl_roster_t *ro,
     const scc_ctl_args_t *args);
 static int scc_ctl_roster_seasons(scc_ctl_roster_t *ro, const char *path);
+static scc_rc_t scc_ctl_roster_feed(void *ctx, const void *data,
+    size_t len, scc_err_t *err);
 static int scc_ctl_roster_known(const scc_ctl_roster_t *ro);
 static int scc_ctl_roster_source(scc_ctl_events_t *ev,
     const scc_ctl_args_t *args, int first);
@@ -414,13 +416,6 @@ scc_ctl_roster_conf(scc_ctl_roster_t *ro, const scc_ctl_args_t *args)
 static int
 scc_ctl_roster_seasons(scc_ctl_roster_t *ro, const char *path)
 {
-    int                rc;
-    size_t             len;
-    scc_rc_t           done;
-    scc_err_t          err;
-    const uint8_t     *data;
-    scc_ctl_reader_t  *reader;
-
     ro->seasons = scc_seasons_create(ro->zone);
 
     if (ro->seasons == NULL) {
@@ -428,35 +423,15 @@ scc_ctl_roster_seasons(scc_ctl_roster_t *ro, const char *path)
         return -1;
     }
 
-    reader = scc_ctl_reader_open(path);
+    return scc_ctl_reader_feed(path, scc_ctl_roster_feed, ro->seasons);
+}
 
-    if (reader == NULL) {
-        return -1;
-    }
 
-    memset(&err, 0, sizeof(scc_err_t));
-
-    do {
-        rc = scc_ctl_reader_next(reader, &data, &len);
-
-        if (rc != 0) {
-            break;
-        }
-
-        done = len > 0 ? scc_seasons_feed(ro->seasons, data, len, &err)
-                       : scc_seasons_end(ro->seasons, &err);
-
-        if (done != SCC_OK) {
-            scc_ctl_error("%s: %s", path, done == SCC_DECLINED
-                          ? err.text : "out of memory");
-            rc = -1;
-        }
-
-    } while (rc == 0 && len > 0);
-
-    scc_ctl_reader_close(reader);
-
-    return rc;
+static scc_rc_t
+scc_ctl_roster_feed(void *ctx, const void *data, size_t len, scc_err_t *err)
+{
+    return len > 0 ? scc_seasons_feed(ctx, data, len, err)
+                   : scc_seasons_end(ctx, err);
 }
 
 

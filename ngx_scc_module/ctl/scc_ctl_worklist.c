@@ -43,8 +43,6 @@ static void scc_ctl_worklist_where(scc_ctl_work_t *w, const PGresult *res,
     int row, int lon, int lat);
 static void scc_ctl_worklist_sort(scc_ctl_worklist_t *wl);
 static int scc_ctl_work_cmp(const void *a, const void *b);
-static scc_str_t scc_ctl_worklist_cell(const PGresult *res, int row,
-    int column);
 
 
 enum {
@@ -312,16 +310,16 @@ scc_ctl_worklist_photos(scc_ctl_worklist_t *wl, const PGresult *res)
         w->photo = true;
         w->indoor = true;
         w->reasons = reason;
-        w->photos = scc_ctl_worklist_cell(res, row, 1);
-        w->taken = scc_ctl_worklist_cell(res, row, 2);
-        w->uploader = scc_ctl_worklist_cell(res, row, 3);
-        w->cluster = scc_ctl_worklist_cell(res, row, 4);
-        w->type = scc_ctl_worklist_cell(res, row, 5);
-        w->id = scc_ctl_worklist_cell(res, row, 6);
-        w->name = scc_ctl_worklist_cell(res, row, 7);
-        w->together = scc_ctl_worklist_cell(res, row, 10);
-        w->near = scc_ctl_worklist_cell(res, row, 11);
-        w->near_json = scc_ctl_worklist_cell(res, row, 12);
+        w->photos = scc_ctl_pg_cell(res, row, 1);
+        w->taken = scc_ctl_pg_cell(res, row, 2);
+        w->uploader = scc_ctl_pg_cell(res, row, 3);
+        w->cluster = scc_ctl_pg_cell(res, row, 4);
+        w->type = scc_ctl_pg_cell(res, row, 5);
+        w->id = scc_ctl_pg_cell(res, row, 6);
+        w->name = scc_ctl_pg_cell(res, row, 7);
+        w->together = scc_ctl_pg_cell(res, row, 10);
+        w->near = scc_ctl_pg_cell(res, row, 11);
+        w->near_json = scc_ctl_pg_cell(res, row, 12);
 
         scc_ctl_worklist_where(w, res, row, 8, 9);
     }
@@ -340,7 +338,7 @@ scc_ctl_worklist_places(scc_ctl_worklist_t *wl, const PGresult *res,
     scc_ctl_work_t  *w;
 
     for (row = 0; row < PQntuples(res); row++) {
-        reasons = scc_ctl_worklist_cell(res, row, 5);
+        reasons = scc_ctl_pg_cell(res, row, 5);
         indoor = PQgetlength(res, row, 6) > 0;
 
         if (!scc_ctl_worklist_wants(kind, reasons, indoor)) {
@@ -354,11 +352,11 @@ scc_ctl_worklist_places(scc_ctl_worklist_t *wl, const PGresult *res,
         }
 
         w->indoor = indoor;
-        w->id = scc_ctl_worklist_cell(res, row, 0);
-        w->name = scc_ctl_worklist_cell(res, row, 1);
-        w->address = scc_ctl_worklist_cell(res, row, 2);
+        w->id = scc_ctl_pg_cell(res, row, 0);
+        w->name = scc_ctl_pg_cell(res, row, 1);
+        w->address = scc_ctl_pg_cell(res, row, 2);
         w->reasons = reasons;
-        w->photos = scc_ctl_worklist_cell(res, row, 6);
+        w->photos = scc_ctl_pg_cell(res, row, 6);
 
         scc_ctl_worklist_where(w, res, row, 3, 4);
     }
@@ -525,16 +523,4 @@ scc_ctl_work_cmp(const void *a, const void *b)
     }
 
     return scc_str_cmp(x->id, y->id);
-}
-
-
-static scc_str_t
-scc_ctl_worklist_cell(const PGresult *res, int row, int column)
-{
-    scc_str_t  s;
-
-    s.data = (const uint8_t *) PQgetvalue(res, row, column);
-    s.len = (size_t) PQgetlength(res, row, column);
-
-    return s;
 }
