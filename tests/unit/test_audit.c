@@ -176,6 +176,18 @@ test_journal(void **state)
                      scc_audit_caps(&report));
         }
     }
+
+    /* of those with one id, the one that says it best */
+
+    good_journal();
+    journal.dirs[0].fs_type = 0x01021994;
+    judge_journal();
+    assert_int_equal(report.finding[0].code, SCC_AUDIT_J1_VOLATILE);
+
+    good_journal();
+    journal.dirs[0].bytes_free = 99;
+    judge_journal();
+    assert_int_equal(report.finding[0].code, SCC_AUDIT_J8_ROOM);
 }
 
 
