@@ -52,8 +52,9 @@ def test_f22_the_applier_stops(seed, what, figure):
         with Load(stack, clients=6) as load:
             load.more(40)
             alter(stack, broken)
-            wait_until(lambda: "the applier stops" in stack.nginx.log()
-                       or "stopped" in stack.nginx.log(), 20,
+            # or the guard closes the store first
+            wait_until(lambda: "applying has stopped" in stack.nginx.log()
+                       or "quarantine" in stack.nginx.log(), 20,
                        "the applier to stop")
             load.more(60)
             assert stack.pg.query(
