@@ -438,6 +438,7 @@ scc_probe_syncs(int fd, char *block, unsigned limit, uint32_t *usec)
     uint64_t  begin, from, to;
     unsigned  n;
 
+    memset(times, 0, sizeof(times));
     begin = scc_probe_usec();
 
     for (n = 0; n < SCC_AUDIT_SYNCS; n++) {
