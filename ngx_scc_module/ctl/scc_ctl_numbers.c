@@ -117,7 +117,8 @@ scc_ctl_numbers_file(scc_ctl_numbers_t *ns, const char *path,
             first = false;
 
             if (store != NULL && memcmp(owner, store, 16) != 0) {
-                printf("note  %s: of another store, left out\n", path);
+                fprintf(stderr, "note  %s: of another store, left out\n",
+                        path);
                 break;
             }
 

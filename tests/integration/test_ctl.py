@@ -576,7 +576,7 @@ def test_kill_in_the_middle(fresh, sample8k):
             key = ("place_id" if table == "place_accessibility" else
                    "building_id" if table == "building_accessibility"
                    else "id")
-            sql = (f"SELECT to_jsonb(t) - '{{hlc,event_id,created_at,"
+            sql = (f"SELECT to_jsonb(t) - '{{hlc,as_of,event_id,created_at,"
                    f"updated_at,rev}}'::text[] FROM scc.{table} t "
                    f"ORDER BY {key}")
             assert fresh.query(sql) == other.query(sql), table

@@ -646,5 +646,7 @@ def test_numbers_survive_every_loss():
             sccctl("init", "--store", store, "--epoch", 2, pg=pg)
             sccctl("rebuild", "--journal", a, b, pg=pg)
             assert orders(pg) == had
+            sccctl("adopt", "--store", store, "--epoch", 2, "--journal", a, b,
+                   pg=pg)
             session(pg, b, "u5")
             assert orders(pg) == had | {"u5": 5} == orders(None, a, b)
