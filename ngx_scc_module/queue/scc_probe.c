@@ -105,7 +105,7 @@ scc_probe_queue(scc_audit_queue_t *q)
     int             rc;
     DIR            *d;
     char            path[2 * SCC_AUDIT_TEXT];
-    size_t          len;
+    size_t          len, size;
     struct stat     st;
     struct dirent  *e;
 
@@ -154,10 +154,11 @@ scc_probe_queue(scc_audit_queue_t *q)
     len = strlen(q->aof_name);
 
     while ((e = readdir(d)) != NULL) {
+        size = strlen(e->d_name) + 1;
 
         if (strncmp(e->d_name, q->aof_name, len) != 0
             || !scc_probe_ends(e->d_name, ".incr.aof")
-            || strlen(e->d_name) >= sizeof(q->file_name)
+            || size > sizeof(q->file_name)
             || fstatat(dirfd(d), e->d_name, &st, 0) != 0
             || st.st_ino < q->file_ino)
         {
@@ -166,7 +167,7 @@ scc_probe_queue(scc_audit_queue_t *q)
 
         q->file = true;
         q->file_ino = st.st_ino;
-        snprintf(q->file_name, sizeof(q->file_name), "%s", e->d_name);
+        memcpy(q->file_name, e->d_name, size);
     }
 
     (void) closedir(d);
