@@ -140,7 +140,7 @@ scc_audit_stream(scc_audit_queue_t *q, scc_str_t name, scc_str_t value)
 
     scc_audit_word(q, keys, name, value);
 
-    if (value.len >= sizeof(text)) {
+    if (value.len == 0 || value.len >= sizeof(text)) {
         return;
     }
 
@@ -386,7 +386,9 @@ scc_audit_word(scc_audit_queue_t *q, const scc_audit_key_t *keys,
         len = value.len < keys->size ? value.len : keys->size - 1;
 
         if (len != 0) {
-            memcpy(to, value.data, len);
+            if (len != 0) {
+                memcpy(to, value.data, len);
+            }
         }
 
         to[len] = '\0';

@@ -587,12 +587,20 @@ static bool
 scc_manifest_refuse(scc_manifest_row_t *row, scc_reject_t reject,
     const char *field, const char *text)
 {
+    size_t  n;
+
     row->reject = reject;
     row->field.data = (const uint8_t *) field;
     row->field.len = strlen(field);
 
-    strncpy(row->text, text, sizeof(row->text) - 1);
-    row->text[sizeof(row->text) - 1] = '\0';
+    n = strlen(text);
+
+    if (n >= sizeof(row->text)) {
+        n = sizeof(row->text) - 1;
+    }
+
+    memcpy(row->text, text, n);
+    row->text[n] = '\0';
 
     return false;
 }
