@@ -35,7 +35,9 @@ def redis():
 
 @pytest.fixture(scope="module")
 def nginx(pg, redis):
-    with Nginx(pg, redis, workers=2,
+    """Without the guard: the writers delete rows by the hundred, by hand,
+    which it would take for the loss that it is (test_guard.py)."""
+    with Nginx(pg, redis, workers=2, scc={"scc_store_guard": "off"},
                location="scc_limit 100 5000;") as server:
         yield server
 
@@ -131,6 +133,7 @@ def test_changes_while_cells_are_read(pg, redis, figure):
 
     try:
         with Nginx(pg, redis, workers=2, scc={
+                "scc_store_guard": "off",
                 "scc_feed_interval": "15ms",
                 "scc_lease_time": "2500ms"}) as n:
             for _ in range(6):
@@ -391,7 +394,8 @@ def test_changed_while_redis_was_out_of_reach(pg, redis, nginx):
 
 
 def test_two_hosts_share_one_cache(pg, redis, nginx):
-    with Nginx(pg, redis) as other, nginx.client() as c, \
+    with Nginx(pg, redis, scc={"scc_store_guard": "off"}) as other, \
+            nginx.client() as c, \
             other.client() as d:
         for i, (ident, lon, lat, _) in enumerate(pick(pg, 10, 10)):
             path = cell_path(lon, lat)
