@@ -53,6 +53,8 @@ struct scc_manifest_s {
 };
 
 
+static scc_rc_t scc_manifest_as(scc_manifest_t *m, const uint8_t *p,
+    size_t len, scc_err_t *err);
 static scc_rc_t scc_manifest_lines(scc_manifest_t *m, const uint8_t *p,
     size_t len);
 static scc_rc_t scc_manifest_line(scc_manifest_t *m);
@@ -138,11 +140,14 @@ scc_rc_t
 scc_manifest_feed(scc_manifest_t *m, const void *data, size_t len,
     scc_err_t *err)
 {
-    size_t          i;
-    scc_rc_t        rc;
-    const uint8_t  *p;
+    size_t                 i;
+    scc_rc_t               rc;
+    scc_buf_t              kept;
+    const uint8_t         *p;
+    scc_manifest_format_t  before;
 
     p = data;
+    before = m->format;
 
     /* a byte order mark and blanks say nothing; CSV must have all of it */
 
@@ -164,20 +169,23 @@ scc_manifest_feed(scc_manifest_t *m, const void *data, size_t len,
         return m->text.error ? SCC_ERROR : SCC_OK;
     }
 
-    if (m->format == SCC_MANIFEST_JSON) {
-        return scc_manifest_lines(m, p, len);
-    }
+    if (before == SCC_MANIFEST_UNKNOWN && m->text.used > 0) {
 
-    if (m->text.used > 0) {
-        rc = scc_sheet_feed(m->sheet, m->text.start, m->text.used, err);
-        scc_buf_reset(&m->text);
+        /* from here on it holds the line that is not whole yet */
+
+        kept = m->text;
+        scc_buf_heap(&m->text, 0);
+
+        rc = scc_manifest_as(m, kept.start, kept.used, err);
+
+        scc_buf_free(&kept);
 
         if (rc != SCC_OK) {
             return rc;
         }
     }
 
-    return scc_sheet_feed(m->sheet, p, len, err);
+    return scc_manifest_as(m, p, len, err);
 }
 
 
@@ -189,6 +197,16 @@ scc_manifest_end(scc_manifest_t *m, scc_err_t *err)
     }
 
     return m->text.used > 0 || m->long_line ? scc_manifest_line(m) : SCC_OK;
+}
+
+
+static scc_rc_t
+scc_manifest_as(scc_manifest_t *m, const uint8_t *p, size_t len,
+    scc_err_t *err)
+{
+    return (m->format == SCC_MANIFEST_JSON)
+           ? scc_manifest_lines(m, p, len)
+           : scc_sheet_feed(m->sheet, p, len, err);
 }
 
 
@@ -236,7 +254,7 @@ scc_manifest_lines(scc_manifest_t *m, const uint8_t *p, size_t len)
 static scc_rc_t
 scc_manifest_line(scc_manifest_t *m)
 {
-    size_t              i, skip;
+    size_t              i;
     scc_rc_t            rc;
     scc_str_t           text, cell[SCC_PHOTO_CELLS];
     scc_err_t           err;
@@ -248,10 +266,10 @@ scc_manifest_line(scc_manifest_t *m)
     row.line = m->line;
 
     text = scc_buf_get(&m->text);
-    skip = m->line == 1 && text.len >= 3
-           && memcmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    text.data += skip;
-    text.len -= skip;
+
+    if (m->line == 1) {
+        (void) scc_str_skip(&text, "\xef\xbb\xbf");
+    }
 
     if (text.len > 0 && text.data[text.len - 1] == '\r') {
         text.len--;
