@@ -321,7 +321,7 @@ def test_numbers_of_the_journal(fresh, folder):
     p = rebuild(fresh, folder, other)
     assert ("numbers of contributors 1, of places 2, doubtful 1, "
             "unreadable 1\n") in p.stdout
-    assert "01.numbers: of another store" in p.stdout
+    assert "01.numbers: of another store" in p.stderr
     assert fresh.query("SELECT number, id FROM scc.number WHERE kind = "
                        "'place' ORDER BY 1") == [(1, "p5"), (2, "p4"),
                                                  (3, "p3")]
