@@ -386,9 +386,7 @@ scc_audit_word(scc_audit_queue_t *q, const scc_audit_key_t *keys,
         len = value.len < keys->size ? value.len : keys->size - 1;
 
         if (len != 0) {
-            if (len != 0) {
-                memcpy(to, value.data, len);
-            }
+            memcpy(to, value.data, len);
         }
 
         to[len] = '\0';

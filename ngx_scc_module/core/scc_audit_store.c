@@ -199,9 +199,7 @@ scc_audit_store_set(scc_audit_store_t *s, scc_str_t name, scc_str_t value)
         len = value.len < row->size ? value.len : row->size - 1;
 
         if (len != 0) {
-            if (len != 0) {
-                memcpy(to, value.data, len);
-            }
+            memcpy(to, value.data, len);
         }
 
         to[len] = '\0';
