@@ -32,6 +32,8 @@ static ngx_int_t ngx_scc_variable_guard(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_scc_variable_verdict(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_scc_variable_count(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, ngx_atomic_uint_t n);
 static ngx_int_t ngx_scc_variable_set(ngx_http_variable_value_t *v,
     ngx_str_t *value);
 
@@ -217,27 +219,17 @@ static ngx_int_t
 ngx_scc_variable_number(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    u_char         *p;
-    ngx_str_t       value;
     ngx_scc_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_scc_module);
 
-    ngx_str_null(&value);
-
-    if (ctx != NULL && ctx->status != NGX_SCC_CACHE_NONE) {
-        p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        value.data = p;
-        value.len = ngx_sprintf(p, "%ui",
-                                *(ngx_uint_t *) ((u_char *) ctx + data))
-                    - p;
+    if (ctx == NULL || ctx->status == NGX_SCC_CACHE_NONE) {
+        v->not_found = 1;
+        return NGX_OK;
     }
 
-    return ngx_scc_variable_set(v, &value);
+    return ngx_scc_variable_count(r, v,
+                                  *(ngx_uint_t *) ((u_char *) ctx + data));
 }
 
 
@@ -311,30 +303,20 @@ static ngx_int_t
 ngx_scc_variable_zone(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    u_char               *p;
-    ngx_str_t             value;
     ngx_scc_zone_stat_t   stat;
     ngx_scc_main_conf_t  *smcf;
 
     smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
 
-    ngx_str_null(&value);
-
-    if (smcf->cache.zone != NULL) {
-        p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_scc_zone_stat(smcf->cache.zone, &stat);
-
-        value.data = p;
-        value.len = ngx_sprintf(p, "%ui",
-                                *(ngx_uint_t *) ((u_char *) &stat + data))
-                    - p;
+    if (smcf->cache.zone == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
     }
 
-    return ngx_scc_variable_set(v, &value);
+    ngx_scc_zone_stat(smcf->cache.zone, &stat);
+
+    return ngx_scc_variable_count(r, v,
+                                  *(ngx_uint_t *) ((u_char *) &stat + data));
 }
 
 
@@ -342,29 +324,17 @@ static ngx_int_t
 ngx_scc_variable_purge(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    u_char               *p;
-    ngx_str_t             value;
     ngx_scc_main_conf_t  *smcf;
 
     smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
 
-    ngx_str_null(&value);
-
-    if (smcf->purge_zone != NULL) {
-        p = ngx_pnalloc(r->pool, NGX_ATOMIC_T_LEN);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        value.data = p;
-        value.len = ngx_sprintf(p, "%uA",
-                                *(ngx_atomic_t *)
-                                    ((u_char *) smcf->purge_zone->data
-                                     + data))
-                    - p;
+    if (smcf->purge_zone == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
     }
 
-    return ngx_scc_variable_set(v, &value);
+    return ngx_scc_variable_count(r, v, *(ngx_atomic_t *)
+                                  ((u_char *) smcf->purge_zone->data + data));
 }
 
 
@@ -388,27 +358,17 @@ static ngx_int_t
 ngx_scc_variable_guard(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    u_char               *p;
-    ngx_str_t             value;
     ngx_scc_main_conf_t  *smcf;
 
     smcf = ngx_http_get_module_main_conf(r, ngx_scc_module);
 
-    ngx_str_null(&value);
-
-    if (smcf->guard != NULL) {
-        p = ngx_pnalloc(r->pool, NGX_ATOMIC_T_LEN);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        value.data = p;
-        value.len = ngx_sprintf(p, "%uA", *(ngx_atomic_t *)
-                                ((u_char *) smcf->guard->sh + data))
-                    - p;
+    if (smcf->guard == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
     }
 
-    return ngx_scc_variable_set(v, &value);
+    return ngx_scc_variable_count(r, v, *(ngx_atomic_t *)
+                                  ((u_char *) smcf->guard->sh + data));
 }
 
 
@@ -447,6 +407,23 @@ ngx_scc_variable_verdict(ngx_http_request_t *r, ngx_http_variable_value_t *v,
             value.len = name.len;
         }
     }
+
+    return ngx_scc_variable_set(v, &value);
+}
+
+
+static ngx_int_t
+ngx_scc_variable_count(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    ngx_atomic_uint_t n)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_ATOMIC_T_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%uA", n) - value.data;
 
     return ngx_scc_variable_set(v, &value);
 }
