@@ -404,9 +404,9 @@ def test_workers_killed_with_what_they_send(pg, redis):
             with nginx.client() as http:
                 body = l1(http, big).body
             slow = [slow_client(nginx, big) for _ in range(12)]
-            for pid in nginx.workers():
-                os.kill(pid, signal.SIGKILL)
             old = set(nginx.workers())
+            for pid in old:
+                os.kill(pid, signal.SIGKILL)
             wait_until(lambda: len(set(nginx.workers()) - old) == 2, 10,
                        "new workers")
             for s in slow:
