@@ -12,7 +12,8 @@
 
 #define NGX_SCC_SETTLE_MIN    200       /* ms until the next try */
 #define NGX_SCC_SETTLE_DOWN   2000      /* at most, while nobody answers */
-#define NGX_SCC_SETTLE_MAX    30000     /* at most, and while stopped */
+#define NGX_SCC_SETTLE_STOP   5000      /* while it has stopped */
+#define NGX_SCC_SETTLE_MAX    30000     /* at most */
 #define NGX_SCC_SETTLE_UUID   36
 
 
@@ -631,7 +632,7 @@ ngx_scc_apply_delay(ngx_scc_judge_t judge, ngx_scc_pg_status_t status,
     ngx_msec_t  delay, max;
 
     if (judge == NGX_SCC_JUDGE_STOP) {
-        return NGX_SCC_SETTLE_MAX;
+        return NGX_SCC_SETTLE_STOP;
     }
 
     /* the connections have a backoff of their own */

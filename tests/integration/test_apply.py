@@ -96,7 +96,7 @@ def exactly(nginx, pg, load=None, queue=None, dirs=None, limit=60):
 def kill_helper(nginx):
     """Whoever dies while it holds the zone's lock: nginx's master lets go of
     it, and says so as an alert.  Of those killed here that is no fault."""
-    for pid in wait_until(nginx.helpers, 10, "the helper"):
+    for pid in wait_until(nginx.helpers, 30, "the helper"):
         nginx.allow_log.append(re.compile(LOCKED % pid))
         os.kill(pid, signal.SIGKILL)
 
@@ -123,13 +123,13 @@ def test_applied_at_once(pg, queue, figure):
     """Journal, queue, ledger; and the queue is empty again."""
     with Writer(pg, queue=queue, helper=True) as nginx:
         accepted(nginx.post())
-        wait_until(lambda: count(pg) == 1, 5, "the first to be applied")
+        wait_until(lambda: count(pg) == 1, 30, "the first to be applied")
         times = []
         for i in range(20):
             doc = accepted(nginx.post(body(f"길 {i}", comment="\"\\{},'"),
                                       user="사용자", key=f'"k{i} \\"\\\\"'))
             start = time.monotonic()
-            wait_until(lambda: nginx.state(doc["id"]) == "applied", 5,
+            wait_until(lambda: nginx.state(doc["id"]) == "applied", 30,
                        "it to be applied", 0.002)
             times.append(time.monotonic() - start)
         figure("applied after", f"{sorted(times)[10] * 1e3:.0f} ms, at most "
@@ -207,12 +207,12 @@ def test_load_of_every_kind(pg, queue):
         assert dead(pg) == []
 
 
-def test_who_may_take_back(pg):
+def test_who_may_take_back(pg, queue):
     """One's own; moderators anybody's.  Known from the zone, and to another
     host, which has only the ledger, too."""
     location = "scc_moderator $http_x_mod;\n"
-    with Writer(pg, helper=True, location=location) as one, \
-            Writer(pg, helper=True, location=location) as two:
+    with Writer(pg, queue=queue, helper=True, location=location) as one, \
+            Writer(pg, queue=queue, helper=True, location=location) as two:
         def say(nginx, kind, ident, user, status, mod=None):
             a = nginx.post(json.dumps({"kind": kind, "eventId": ident}
                                       ).encode(), user,
@@ -251,7 +251,7 @@ def test_who_may_take_back(pg):
                                 ).encode(), "u3")
         late = accepted(a)["id"]
         pg.start()
-        wait_until(lambda: uuid.UUID(late) in ledger(pg), 20, "the ledger")
+        wait_until(lambda: uuid.UUID(late) in ledger(pg), 30, "the ledger")
         assert there() == 200 and dead(pg) == []
 
 
@@ -351,7 +351,7 @@ def test_entries_of_a_dead_consumer(pg, queue):
         queue.r.xgroup_create("scc:queue", "apply", "0", mkstream=True)
         for i in range(6):
             accepted(nginx.post())
-        wait_until(lambda: queue.r.xlen("scc:queue") == 6, 5, "the queue")
+        wait_until(lambda: queue.r.xlen("scc:queue") == 6, 30, "the queue")
         got = queue.r.xreadgroup("apply", "gone:1:1", {"scc:queue": ">"}, 10)
         ids = [e[0] for e in got[0][1]]
         assert len(ids) == 6
@@ -484,7 +484,7 @@ def test_the_store_is_not_as_it_should_be(pg, queue, figure):
         pg.query("ALTER TABLE scc.contribution RENAME COLUMN target TO t")
         with Load(nginx, 2) as load:
             load.wait(30)
-            wait_until(lambda: "applying has stopped" in nginx.log(), 10,
+            wait_until(lambda: "applying has stopped" in nginx.log(), 30,
                        "the log to say so")
             load.wait(30)
         time.sleep(2)
@@ -493,7 +493,9 @@ def test_the_store_is_not_as_it_should_be(pg, queue, figure):
         pg.query("ALTER TABLE scc.contribution RENAME COLUMN t TO target")
         start = time.monotonic()
         exactly(nginx, pg, load, queue)
-        figure("goes on after", f"{time.monotonic() - start:.0f} s")
+        took = time.monotonic() - start
+        figure("goes on after", f"{took:.0f} s")
+        assert took < 15
         assert "takes contributions again" in nginx.log()
 
 
@@ -512,7 +514,7 @@ def test_another_store_gets_nothing(template, queue, guard):
             accepted(nginx.post())
             said = "is not the one that the journal belongs to" \
                 if guard == "off" else "in state quarantine (foreign)"
-            wait_until(lambda: said in nginx.log(), 10, "the log to say so")
+            wait_until(lambda: said in nginx.log(), 30, "the log to say so")
             time.sleep(1)
             assert count(pg) == 0 and dead(pg) == []
 
@@ -592,10 +594,10 @@ def test_same_id_another_body(pg, queue):
     key = sccj_write.record("place", place_body("c"), key="k")
     with Writer(pg, queue=queue, helper=True) as nginx:
         xadd(queue, one)
-        wait_until(lambda: count(pg) == 1, 5, "the first")
+        wait_until(lambda: count(pg) == 1, 30, "the first")
         for raw in (one, other, key, other):
             xadd(queue, raw)
-        wait_until(lambda: queue.r.xlen("scc:queue") == 0, 10,
+        wait_until(lambda: queue.r.xlen("scc:queue") == 0, 30,
                    "the queue to be empty")
         assert list(ledger(pg)) == [ident]
         assert sorted(dead(pg)) == sorted(
@@ -645,7 +647,7 @@ def test_retired_consumers(pg, queue):
         silence(queue, name, seconds)
     assert consumers()["retired"]["idle"] > 300000
     with Writer(pg, queue=queue, helper=True):
-        wait_until(lambda: "retired" not in consumers(), 10,
+        wait_until(lambda: "retired" not in consumers(), 30,
                    "the retired one's name to go")
         assert consumers()["young"]["pending"] == 0
         assert consumers()["owes"]["pending"] == 1
@@ -683,7 +685,7 @@ def test_erased_name_is_in_no_copy(pg):
             return all("hit" in p.headers["cache-status"] for p in pages) \
                 and [name.encode() in p.body for p in pages] \
                 == [True, True, False]
-        wait_until(kept, 10, "the pages to be kept", 0.05)
+        wait_until(kept, 30, "the pages to be kept", 0.05)
         old = {k: cache.r.get(k) for k in keys}
         assert [name.encode() in v for v in old.values()] \
             == [True, True, False]
@@ -691,11 +693,11 @@ def test_erased_name_is_in_no_copy(pg):
         a = nginx.post(b'{"kind":"erase"}', "u1", headers=ask)
         assert a.status == 201, a.body
         gone = lambda: not cache.r.exists(*keys[:2])
-        wait_until(gone, 5, "the pages to be removed", 0.02)
+        wait_until(gone, 30, "the pages to be removed", 0.02)
         assert cache.r.get(keys[2]) == old[keys[2]]
         for _ in range(3):
             cache.r.set(keys[0], old[keys[0]])
-            wait_until(gone, 5, "the slow worker's page to be removed", 0.02)
+            wait_until(gone, 30, "the slow worker's page to be removed", 0.02)
 
         pg.stop()
         end = time.monotonic() + 3
@@ -759,10 +761,10 @@ def test_segments_of_the_dead(pg):
 
         lost = {uuid.UUID(bytes=kept[mid][0][40:56])}
         want = set().union(*map(ids, kept.values())) - lost
-        wait_until(lambda: set(ledger(pg)) == want, 20,
+        wait_until(lambda: set(ledger(pg)) == want, 30,
                    "what can be read to be applied", 0.1)
         for w in (clean, torn, sealed):
-            wait_until(lambda: os.path.exists(w.applied), 10, "the mark")
+            wait_until(lambda: os.path.exists(w.applied), 30, "the mark")
             s = sccj.Segment(w.sealed)
             assert s.end == "sealed" and not os.path.exists(w.path)
             assert {r.raw for r in s.records} == set(kept[w])
@@ -793,20 +795,20 @@ def test_segment_of_a_living_writer(pg):
         w.batch(*first)
         w.batch(*young)
         begun = time.monotonic()
-        wait_until(lambda: ids(first) <= set(ledger(pg)), 10, "the old ones")
-        wait_until(lambda: ids(young) <= set(ledger(pg)), 10, "the rest")
+        wait_until(lambda: ids(first) <= set(ledger(pg)), 30, "the old ones")
+        wait_until(lambda: ids(young) <= set(ledger(pg)), 30, "the rest")
         assert time.monotonic() - begun > 1
         third = records(40, prefix="z")
         for r in third:
             w.batch(r)
         # half of a batch is on its way
         os.pwrite(w.fd, b"SCCB" + b"\1" * 60, w.at)
-        wait_until(lambda: ids(third) <= set(ledger(pg)), 10, "the last")
+        wait_until(lambda: ids(third) <= set(ledger(pg)), 30, "the last")
         time.sleep(6)
         assert os.path.exists(w.path) and not os.path.exists(w.applied)
         os.pwrite(w.fd, bytes(64), w.at)
         w.seal()
-        wait_until(lambda: os.path.exists(w.applied), 10, "the mark")
+        wait_until(lambda: os.path.exists(w.applied), 30, "the mark")
         assert set(ledger(pg)) == ids(first + young + third)
 
 
@@ -844,11 +846,11 @@ def test_two_directories(pg):
         b.seal()
         nginx.helper = True
         nginx.reload()
-        wait_until(lambda: set(ledger(pg)) == ids(raws), 20, "all of them",
+        wait_until(lambda: set(ledger(pg)) == ids(raws), 30, "all of them",
                    0.1)
         with Load(nginx, 2) as load:
             load.wait(30)
-        wait_until(lambda: set(load.acked) <= set(ledger(pg)), 20,
+        wait_until(lambda: set(load.acked) <= set(ledger(pg)), 30,
                    "the load", 0.1)
         assert dead(pg) == []
 
@@ -861,7 +863,7 @@ def test_a_segment_of_another_store_is_left_alone(pg):
         nginx.helper = True
         nginx.reload()
         accepted(nginx.post())
-        wait_until(lambda: count(pg) == 1, 10, "ours")
-        wait_until(lambda: "belongs to another store" in nginx.log(), 10,
+        wait_until(lambda: count(pg) == 1, 30, "ours")
+        wait_until(lambda: "belongs to another store" in nginx.log(), 30,
                    "the log to say so")
         assert count(pg) == 1 and not os.path.exists(w.applied)
