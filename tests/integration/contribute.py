@@ -107,7 +107,7 @@ class Writer(Nginx):
             self.stop_helper()
 
     def stop_helper(self):
-        for pid in wait_until(self.helpers, 10, "the helper"):
+        for pid in wait_until(self.helpers, 30, "the helper"):
             freeze(pid)
 
     def post(self, data=None, user="u1", key=None, headers=None, **kw):

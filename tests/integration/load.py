@@ -142,7 +142,7 @@ def warm(nginx, answers):
     with nginx.client() as c:
         for path in answers:
             wait_until(lambda: "hit" in c.get(path).headers.get(
-                "cache-status", ""), 5, "a hit")
+                "cache-status", ""), 30, "a hit")
 
 
 def ok(nginx, answers, limit=10):
@@ -160,13 +160,13 @@ def no_leak(nginx, pg, redis):
     """Descriptors and connections after as before."""
     def count():
         return sum(fd_count(p) for p in nginx.workers() + nginx.helpers())
-    wait_until(nginx.helpers, 10, "the helper")
+    wait_until(nginx.helpers, 30, "the helper")
     before = count()
     files = [fd_list(p) for p in nginx.workers()]
     yield
     try:
         wait_until(lambda: count() <= before + 2 * (
-            CONNECTIONS + REDIS_CONNECTIONS) * WORKERS, 10, "descriptors")
+            CONNECTIONS + REDIS_CONNECTIONS) * WORKERS, 30, "descriptors")
     except AssertionError:
         raise AssertionError(f"{before} descriptors before, {count()} after:"
                              f"\n{files}\n"

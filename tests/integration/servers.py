@@ -298,7 +298,7 @@ class Server:
             except ProcessLookupError:
                 pass
         self.process.wait(10)
-        wait_until(lambda: not any(map(alive, pids)), 10,
+        wait_until(lambda: not any(map(alive, pids)), 30,
                    f"the end of {self.name}")
         self.gone()
 
@@ -660,9 +660,9 @@ class Nginx(Server):
                         return True
                 except OSError:
                     return False
-            wait_until(ready, 20, "nginx to listen")
+            wait_until(ready, 30, "nginx to listen")
             wait_until(lambda: len(self.workers()) ==
-                       int(self.values["WORKERS"]), 20, "nginx's workers")
+                       int(self.values["WORKERS"]), 30, "nginx's workers")
         return self
 
     def check_started(self):

@@ -325,8 +325,8 @@ def test_while_rows_change(sample_store):
                     except AssertionError:
                         return False
                     return True
-                wait_until(right, 10, f"{tile} to follow")
-        wait_until(lambda: drift(pg) == [], 10, "no drift")
+                wait_until(right, 30, f"{tile} to follow")
+        wait_until(lambda: drift(pg) == [], 30, "no drift")
         truth = Truth(pg)
         time_left = time.monotonic() + 1.1          # copies are old by now
         wait_until(lambda: time.monotonic() > time_left)
@@ -377,7 +377,7 @@ def test_cache(store):
         pid, = server.helpers()
         freeze(pid)
         try:
-            wait_until(lambda: not redis.r.exists("scc:v:1"), 10)
+            wait_until(lambda: not redis.r.exists("scc:v:1"), 30)
             redis.r.delete(key)
             a = server.get(path(low))
             assert a.headers["cache-status"] == "scc; fwd=bypass; detail=pg"
@@ -401,7 +401,7 @@ def test_store_gone(sample_store):
         for tile in low, high:
             a = wait_until(lambda: (lambda a: a if "max-age=2," in
                                     a.headers.get("cache-control", "")
-                                    else None)(server.get(path(tile))), 10)
+                                    else None)(server.get(path(tile))), 30)
             assert a.status == 200
             assert a.headers["cache-status"].startswith(
                 "scc; hit; ttl=-")
@@ -413,8 +413,8 @@ def test_store_gone(sample_store):
         assert a.headers["cache-control"] == "no-store"
         pg.start()
         wait_until(lambda: server.get("/v1/tiles/5/0/0.mvt").status == 200,
-                   20)
-        wait_until(lambda: "again" in server.log(), 20)
+                   30)
+        wait_until(lambda: "again" in server.log(), 30)
 
 
 def said(server):
@@ -437,19 +437,19 @@ def test_not_rolled_up():
                 if z < 12:
                     assert "rolled up" in a.json()["detail"]
                     assert "retry-after" in a.headers
-            wait_until(lambda: said(server) == 1, 10)
+            wait_until(lambda: said(server) == 1, 30)
             assert "42501" in server.log()
             pg.query("GRANT EXECUTE ON FUNCTION scc.roll_up() TO scc_app")
             truth = Truth(pg)
             wait_until(lambda: server.get(path(
                 (5, cell_x(1269780000, 5), cell_y(375665000, 5)))).status
-                == 200, 10)
+                == 200, 30)
             for tile in truth.by_tile:
                 check(server, truth, tile)
             # a helper that stopped long ago: said
             pg.query("REVOKE EXECUTE ON FUNCTION scc.roll_up() "
                      "FROM scc_app")
-            wait_until(lambda: said(server) == 2, 10)
+            wait_until(lambda: said(server) == 2, 30)
             redis.r.delete(*redis.r.keys("scc:t:*"))
             pg.query("UPDATE scc.rollup SET at = at - interval '1 hour'")
             a = server.get(path((5, cell_x(1269780000, 5),
@@ -480,7 +480,7 @@ def test_herd(store):
                     "'%%scc.aggregate s%%' AND wait_event_type = 'Lock'"
                 )[0][0]
 
-            wait_until(waiting, 10, "a statement to wait")
+            wait_until(waiting, 30, "a statement to wait")
             until = time.monotonic() + 0.5
             wait_until(lambda: time.monotonic() > until)
             assert waiting() == 1

@@ -167,7 +167,7 @@ def test_freshness_of_cells(pg, redis, nginx, figure):
         sql = f"UPDATE scc.place SET name = '{name}' WHERE id = "
         with nginx.client() as c:
             wait_until(lambda: "hit" in c.get(path).headers["cache-status"],
-                       5, "the cell to be in Redis")
+                       30, "the cell to be in Redis")
             if i < 6:
                 pg.psql(sql + "'" + ident.replace("'", "''") + "'")
             else:
@@ -445,7 +445,7 @@ def test_another_store_at_the_same_address():
         sccctl("init", pg=first)
         load_sample(first, 800, SEED)
         with Nginx(first, redis, scc={"scc_store_guard": "off"}) as nginx:
-            wait_until(lambda: redis.r.exists("scc:v:1"), 5,
+            wait_until(lambda: redis.r.exists("scc:v:1"), 30,
                        "the feed to vouch")
             quiet(first, redis, nginx)
             old = set(snapshot(first))
@@ -460,7 +460,7 @@ def test_another_store_at_the_same_address():
                     x, y = cell >> 16, cell & 65535
                     wait_until(lambda: c.get(
                         f"/v1/cells/16/{x}-{x}/{y}-{y}.json").json()
-                        ["features"] == want, 10, "the second store's cell")
+                        ["features"] == want, 30, "the second store's cell")
             # cells that it fills meanwhile are not for the first one
             for key in list(redis.r.scan_iter("scc:[cp]:*"))[::5]:
                 redis.r.delete(key)

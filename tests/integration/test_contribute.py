@@ -88,7 +88,7 @@ def test_accepted(nginx, queue):
         return [f for _, f in queue.r.xrange("scc:queue")
                 if sccj.record(f[b"r"])[0].event_id == r.event_id]
 
-    f, = wait_until(queued, 5, "the record in the queue")
+    f, = wait_until(queued, 30, "the record in the queue")
     assert f[b"r"] == r.raw
     assert uuid.UUID(bytes=f[b"s"]) in [
         sccj.Segment(p).id for p in sccj.segments(nginx.dirs[0])]
@@ -371,7 +371,7 @@ def test_not_taken_without_a_journal(pg):
     with Nginx(pg, location="scc_contributor $http_x_user;") as nginx:
         problem(nginx.get(PATH, head(), "POST", new_body()), 404)
         wait_until(lambda: nginx.get(f"{PATH}/{uuid.uuid4()}").status == 404,
-                   10, "the helper to know the store")
+                   30, "the helper to know the store")
         problem(nginx.get(f"{PATH}/{uuid.uuid4()}"), 404)
 
 
@@ -380,7 +380,7 @@ def test_not_by_a_subrequest(pg):
               "location /ok { add_header X a; return 200; }")
     with Writer(pg, server=server, location="mirror off;") as nginx:
         nginx.get("/page", head(), "POST", new_body())
-        wait_until(lambda: len(nginx.access()) >= 1, 5, "the access log")
+        wait_until(lambda: len(nginx.access()) >= 1, 30, "the access log")
         assert nginx.records() == []
 
 
@@ -453,7 +453,7 @@ def test_same_key_same_body(nginx):
     """The first answer again, from any worker, without a second record."""
     data, key = new_body(), f'"{uuid.uuid4()}"'
     first = accepted(nginx.post(data, key=key))
-    wait_until(lambda: nginx.state(first["id"]) == "queued", 5, "the queue")
+    wait_until(lambda: nginx.state(first["id"]) == "queued", 30, "the queue")
     for _ in range(8):
         again = accepted(nginx.post(data, key=key))
         assert (again["id"], again["hlc"]) == (first["id"], first["hlc"])
@@ -635,7 +635,7 @@ def test_the_ledger_has_another_body(pg, queue):
 def test_queue_synced(pg):
     with queue_redis() as queue, Writer(
             pg, queue=queue, location="scc_ack queue;") as nginx:
-        wait_until(lambda: durability(nginx.post())["queue"] == 1, 5,
+        wait_until(lambda: durability(nginx.post())["queue"] == 1, 30,
                    "a queue known to sync")
         for _ in range(20):
             a = nginx.post()
@@ -668,9 +668,9 @@ def test_queue_that_may_forget(pg, settings, fallback):
             else:
                 problem(a, 503)
         assert len(nginx.records()) == 5
-        wait_until(lambda: queue.r.xlen("scc:queue") == 5, 5, "the queue")
+        wait_until(lambda: queue.r.xlen("scc:queue") == 5, 30, "the queue")
         wait_until(lambda: "queue=1 will not be said" in nginx.log()
-                   if settings else True, 5, "the log")
+                   if settings else True, 30, "the log")
         if "maxmemory" in settings:     # it says what to change, and only it
             assert "maxmemory-policy noeviction" in nginx.log()
             assert "appendfsync" not in nginx.log()
@@ -680,7 +680,7 @@ def test_queue_that_never_evicts(pg):
     """Whatever the policy says, without a limit it never acts."""
     with queue_redis(maxmemory_policy="allkeys-lru") as queue, Writer(
             pg, queue=queue, location="scc_ack queue;") as nginx:
-        wait_until(lambda: durability(nginx.post())["queue"] == 1, 5,
+        wait_until(lambda: durability(nginx.post())["queue"] == 1, 30,
                    "a queue known to keep what it has")
 
 
@@ -689,7 +689,7 @@ def test_queue_turns_bad_and_good(pg):
         with Writer(pg, queue=queue, location="scc_ack queue;") as nginx:
             def said():
                 return durability(nginx.post())["queue"]
-            wait_until(lambda: said() == 1, 5, "a queue that syncs")
+            wait_until(lambda: said() == 1, 30, "a queue that syncs")
             queue.kill()
             assert said() == 0
             queue.settings["appendfsync"] = "everysec"
@@ -698,12 +698,12 @@ def test_queue_turns_bad_and_good(pg):
             for _ in range(10):
                 assert said() == 0
             wait_until(lambda: said() == 0 and
-                       queue.r.xlen("scc:queue") > before, 10,
+                       queue.r.xlen("scc:queue") > before, 30,
                        "the queue to be used again")
             queue.kill()
             queue.settings["appendfsync"] = "always"
             queue.start()
-            wait_until(lambda: said() == 1, 10, "a queue that syncs again")
+            wait_until(lambda: said() == 1, 30, "a queue that syncs again")
 
 
 @pytest.mark.alone
@@ -726,7 +726,7 @@ def test_queue_comes_up_a_moment_later(pg):
         a = nginx.post()
         accepted(a)
         with queue:
-            wait_until(lambda: queue.r.xlen("scc:queue") == 1, 5,
+            wait_until(lambda: queue.r.xlen("scc:queue") == 1, 30,
                        "the record in the queue")
 
 
@@ -735,7 +735,7 @@ def test_queue_of_another_type(pg):
         queue.r.set("scc:queue", "not a stream")
         with Writer(pg, queue=queue) as nginx:
             accepted(nginx.post())
-            wait_until(lambda: "WRONGTYPE" in nginx.log(), 5, "the log")
+            wait_until(lambda: "WRONGTYPE" in nginx.log(), 30, "the log")
             assert len(nginx.records()) == 1
 
 
@@ -745,7 +745,7 @@ def test_queue_of_another_type(pg):
 def test_states(one, pg, queue):
     a = one.post()
     ident = a.json()["id"]
-    wait_until(lambda: one.state(ident) == "queued", 5, "the queue")
+    wait_until(lambda: one.state(ident) == "queued", 30, "the queue")
     doc = one.get(f"{PATH}/{ident}").json()
     assert doc["id"] == ident and doc["hlc"] == a.json()["hlc"]
     assert one.get(f"{PATH}/{ident}", method="HEAD").status == 200
@@ -781,7 +781,7 @@ def test_no_such_contribution(pg, queue):
     """Said once the journal, as it was when nginx started, is in the
     store."""
     with Writer(pg, queue=queue, helper=True) as nginx:
-        wait_until(lambda: nginx.state(uuid.uuid4()) == 404, 10, "a 404")
+        wait_until(lambda: nginx.state(uuid.uuid4()) == 404, 30, "a 404")
         problem(nginx.get(f"{PATH}/{uuid.uuid4()}"), 404)
 
 
@@ -803,8 +803,8 @@ def test_not_read_yet(pg, queue):
             s = nginx.state(ident)
             assert s in (503, "applied")
             return s
-        wait_until(lambda: state() == "applied", 10, "the applier")
-        wait_until(lambda: nginx.state(uuid.uuid4()) == 404, 10, "a 404")
+        wait_until(lambda: state() == "applied", 30, "the applier")
+        wait_until(lambda: nginx.state(uuid.uuid4()) == 404, 30, "a 404")
 
 
 def example(name):
@@ -874,7 +874,7 @@ def test_variables(one):
         got = got[mine[0]:] if mine else []
         return got[:4] if len(got) >= 4 else None
 
-    got = wait_until(lines, 5, "the log")
+    got = wait_until(lines, 30, "the log")
     assert got[0] == (f"202 {a.json()['id']} [{a.headers['scc-durability']}]"
                       f" {a.json()['status']} contributions")
     assert got[1] == "400 - [-] rejected contributions"

@@ -112,7 +112,7 @@ def test_workers_killed(pg, queue, figure):
         with Load(nginx, 12) as load:
             for _ in range(12):
                 load.wait(rng.randrange(1, 60))
-                os.kill(rng.choice(wait_until(nginx.workers, 5, "a worker")),
+                os.kill(rng.choice(wait_until(nginx.workers, 30, "a worker")),
                         signal.SIGKILL)
         load.verify(*nginx.dirs)
         assert load.lost and not load.other, load.other
@@ -156,7 +156,7 @@ def test_unreadable_directory(pg, faults):
         nginx.quit()
         nginx.env = faults.env
         nginx.start()
-        wait_until(lambda: "cannot be read to its end" in nginx.log(), 5)
+        wait_until(lambda: "cannot be read to its end" in nginx.log(), 30)
         assert "variables_hash" not in nginx.errors()
 
 
@@ -190,13 +190,13 @@ def test_client_leaves(pg, queue, faults):
             c.connect()
             c.sock.sendall(request(data))
             time.sleep(0.1)
-        wait_until(lambda: " 499 " in "".join(nginx.access()), 5,
+        wait_until(lambda: " 499 " in "".join(nginx.access()), 30,
                    "the log to say that the client left")
         faults.off("stop")
-        wait_until(lambda: data in [r.body for r in nginx.records()], 5,
+        wait_until(lambda: data in [r.body for r in nginx.records()], 30,
                    "the record in the journal")
         wait_until(lambda: [1 for _, f in queue.r.xrange("scc:queue")
-                            if data in f[b"r"]] == [1], 5,
+                            if data in f[b"r"]] == [1], 30,
                    "the record in the queue, once")
 
 
@@ -244,7 +244,7 @@ def test_a_segment_for_each_worker(pg):
             post_together(nginx, [new_body() for _ in range(64)])
             return len(sccj.segments(nginx.dirs[0])) == 2
 
-        wait_until(both, 20, "both workers' segments")
+        wait_until(both, 30, "both workers' segments")
         pids = {int(p.split("-")[-2], 16) for p in
                 sccj.segments(nginx.dirs[0])}
         assert pids == set(nginx.workers())
@@ -349,7 +349,7 @@ def test_sync_fails_once(pg, faults):
             for _ in range(5):
                 load.wait(30)
                 faults.on("fail-once")
-                wait_until(lambda: not faults.waiting("fail-once"), 5,
+                wait_until(lambda: not faults.waiting("fail-once"), 30,
                            "a sync to fail")
             load.wait(30)
         load.verify(*nginx.dirs)
@@ -373,7 +373,7 @@ def test_sync_fails(pg, faults):
         assert "cannot be written" in nginx.log()
         assert nginx.get("/v1/places?bbox=0,0,1,1").status == 200
         faults.off("fail")
-        wait_until(lambda: nginx.post(data, key=key).status == 202, 5,
+        wait_until(lambda: nginx.post(data, key=key).status == 202, 30,
                    "contributions to be taken again")
         assert data in [r.body for r in nginx.records()]
 
@@ -384,7 +384,7 @@ def test_sync_fails_under_load(pg, faults, figure):
             for _ in range(3):
                 load.wait(50)
                 faults.on("fail")
-                wait_until(lambda: load.other.get(503, 0), 5, "a 503")
+                wait_until(lambda: load.other.get(503, 0), 30, "a 503")
                 time.sleep(0.2)
                 faults.off("fail")
         load.verify(*nginx.dirs)
@@ -398,7 +398,7 @@ def test_sync_fails_in_one_of_two(pg, faults):
             for _ in range(4):
                 load.wait(30)
                 faults.on("fail-once")
-                wait_until(lambda: not faults.waiting("fail-once"), 5,
+                wait_until(lambda: not faults.waiting("fail-once"), 30,
                            "a sync to fail")
         load.verify(*nginx.dirs)
         assert not load.other
@@ -440,7 +440,7 @@ def test_disk_hangs(pg, faults):
         assert len(quick) + len(slow) == 40 and 1 <= len(slow) <= 8
         assert max(quick) < 0.4
         faults.off("stop")
-        wait_until(lambda: len(nginx.records()) == 2 + len(slow), 5,
+        wait_until(lambda: len(nginx.records()) == 2 + len(slow), 30,
                    "what was unknown to be there")
         accepted(nginx.post())
 
@@ -453,7 +453,7 @@ def test_disk_hangs_while_old_workers_end(pg, faults):
         got = []
         t = threading.Thread(target=lambda: got.append(nginx.post()))
         t.start()
-        wait_until(lambda: len(nginx.records()) == 2, 5, "the record")
+        wait_until(lambda: len(nginx.records()) == 2, 30, "the record")
         nginx.reload(wait_old=False)
         faults.off("stop")
         t.join(10)
@@ -516,7 +516,7 @@ def test_disk_full(pg, store, small_disk):
         sealed = [p for p in sccj.segments(d) if p.endswith(".seg")]
         for p in sealed[:4]:
             shutil.move(p, away)
-        wait_until(lambda: post() == 202, 10, "contributions to be taken")
+        wait_until(lambda: post() == 202, 30, "contributions to be taken")
         kept = {r.event_id: r.body for r in nginx.records()
                 + sccj.records(away)}
         assert len(acked) > full
@@ -539,7 +539,7 @@ def test_directory_removed(pg, store):
             shutil.chown(nginx.dirs[0], SERVER_USER)
         problem(nginx.post(), 503)
         sccj.init(nginx.dirs[0], store)
-        wait_until(lambda: nginx.post().status == 202, 5,
+        wait_until(lambda: nginx.post().status == 202, 30,
                    "contributions to be taken")
         assert len(nginx.records()) == 1
 
@@ -565,7 +565,7 @@ def test_directory_becomes_another_stores(pg, store):
             shutil.chown(nginx.dirs[0], SERVER_USER)
         sccj.init(nginx.dirs[0], other)
         problem(nginx.post(), 503)      # still the first store's, and gone
-        wait_until(lambda: nginx.post().status == 202, 5, "a new journal")
+        wait_until(lambda: nginx.post().status == 202, 30, "a new journal")
         seg, = [sccj.Segment(p) for p in sccj.segments(nginx.dirs[0])
                 if sccj.Segment(p).records]
         assert seg.store == other
@@ -583,7 +583,7 @@ def test_directory_of_no_store(pg, store, text):
         assert f'run "sccctl journal init {d}"' in nginx.log()
         assert nginx.get("/v1/places?bbox=0,0,1,1").status == 200
         sccj.init(d, store)
-        wait_until(lambda: nginx.post().status == 202, 5,
+        wait_until(lambda: nginx.post().status == 202, 30,
                    "contributions to be taken without a restart")
 
 
@@ -604,7 +604,7 @@ def test_directory_not_writable(pg, store):
         problem(nginx.post(), 503)
         assert "Permission denied" in nginx.log()
         os.chmod(d, 0o777)
-        wait_until(lambda: nginx.post().status == 202, 5,
+        wait_until(lambda: nginx.post().status == 202, 30,
                    "contributions to be taken")
 
 

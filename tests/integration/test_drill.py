@@ -84,7 +84,7 @@ def test_stopped(live):
     try:
         wait_until(lambda: any("s.PGSQL" in x for d in os.listdir(temp)
                                for x in os.listdir(os.path.join(temp, d))),
-                   20, "the server")
+                   30, "the server")
         p.send_signal(signal.SIGTERM)
         out, err = p.communicate(timeout=20)
     finally:

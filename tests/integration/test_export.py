@@ -259,7 +259,7 @@ def test_empty_store():
         with Nginx(empty) as server:
             # a new one is believed to be empty when anchors were looked for
             a = wait_until(lambda: (lambda a: a if a.status == 200 else None)(
-                server.get(PATH)), 10, "an answer")
+                server.get(PATH)), 30, "an answer")
             assert a.body == b""
             assert server.get("/v1/export.json").json()["places"] == 0
             empty.stop()
@@ -286,7 +286,7 @@ def test_slow_clients(many):
         # and nothing of the store, once the kernel's buffers are full
         wait_until(lambda: many.query(
             "SELECT count(*) FROM pg_stat_activity WHERE "
-            "usename = 'scc_app' AND state <> 'idle'") == [(0,)], 10,
+            "usename = 'scc_app' AND state <> 'idle'") == [(0,)], 30,
             "the store to be left alone")
 
         ids = sorted((f"p{i}" for i in range(1, MANY + 1)))
@@ -307,14 +307,14 @@ def test_limit_and_leaving(many):
             assert "scc_export_limit" in a.json()["detail"]
             assert server.get(PATH, method="HEAD").status == 200
             c.close()
-        wait_until(lambda: server.get(PATH).status == 200, 10,
+        wait_until(lambda: server.get(PATH).status == 200, 30,
                    "room for another export")
         # also who leaves before the first page
         many.sigstop()
         with Slow(server):
             time.sleep(0.05)
         many.sigcont()
-        wait_until(lambda: server.get(PATH).status == 200, 10,
+        wait_until(lambda: server.get(PATH).status == 200, 30,
                    "room for another export")
 
 
@@ -535,7 +535,7 @@ def test_ctl_file_is_whole_or_old(many):
                 p = start(many, "--format", "csv", "--output", path)
             finally:
                 signal.signal(sig, before)
-            wait_until(lambda: len(os.listdir(folder)) == 2, 10,
+            wait_until(lambda: len(os.listdir(folder)) == 2, 30,
                        "the half of a file")
             p.send_signal(sig)
             assert p.wait(10) == -sig

@@ -96,7 +96,7 @@ def settled(server, path, word="hit"):
         a = server.get(path)
         s = a.headers.get("cache-status", word)
         return a if word in s or path == WIDE else None
-    return wait_until(asked, 10, f"{path} to be kept")
+    return wait_until(asked, 30, f"{path} to be kept")
 
 
 def accept(client, path, coding=None, method="GET", **more):
@@ -262,7 +262,7 @@ def test_common_headers(client, path):
 ])
 def test_life_and_keys(client, path, life, tags):
     a = wait_until(lambda: (lambda a: a if a.status != 503 else None)(
-        accept(client, path)), 20, "the first roll-up")
+        accept(client, path)), 30, "the first roll-up")
     assert control(a) == life, a
     if tags is not None:
         assert keys(a) == tags, a
@@ -359,7 +359,7 @@ def test_a_change_changes_the_etag(pg, redis):
 
         for p in paths:
             for g in None, "gzip":
-                a = wait_until(lambda: changed(p, g), 10, f"{p} to change")
+                a = wait_until(lambda: changed(p, g), 30, f"{p} to change")
                 assert a.headers["etag"] != before[p, g]
                 if p != MVT:
                     assert "이름 0!".encode() in plain(a)
@@ -381,7 +381,7 @@ def test_two_nginx_say_the_same(nginx, pg, redis):
                         return one
                     return one if (one.headers["etag"], one.body) == \
                         (two.headers["etag"], two.body) else None
-                wait_until(both, 10, f"{path} to be the same")
+                wait_until(both, 30, f"{path} to be the same")
 
 
 def test_stale_says_so_and_lives_short(pg, redis):
@@ -396,7 +396,7 @@ def test_stale_says_so_and_lives_short(pg, redis):
                     a = accept(c, path)
                     assert a.status == 200, a
                     return a if "ttl=-" in a.headers["cache-status"] else None
-                a = wait_until(old, 20, "an old copy")
+                a = wait_until(old, 30, "an old copy")
                 assert control(a) == STALE, a
                 b = accept(c, path, If_None_Match=a.headers["etag"])
                 assert b.status == 304 and control(b) == STALE

@@ -407,7 +407,7 @@ def test_workers_killed_with_what_they_send(pg, redis):
             old = set(nginx.workers())
             for pid in old:
                 os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: len(set(nginx.workers()) - old) == 2, 10,
+            wait_until(lambda: len(set(nginx.workers()) - old) == 2, 30,
                        "new workers")
             for s in slow:
                 s.close()

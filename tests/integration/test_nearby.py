@@ -375,7 +375,7 @@ def test_rows_change(store, nginx, oracle):
     with nginx.client() as client:
         wait_until(lambda: all(
             compare(q, client.get(q.path()), w) is None
-            for q, w in zip(queries, want)), 5, "the feed")
+            for q, w in zip(queries, want)), 30, "the feed")
 
 
 def test_store_silent(store, redis, questions):

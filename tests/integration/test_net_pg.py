@@ -156,7 +156,7 @@ def test_refused(nginx, pg):
     # quick repetitions are not logged; this one comes a second later
     wait_until(lambda: nginx.pg("missing") and
                '"missing": SQLSTATE 42P01 relation "no_such_table"'
-               in nginx.log(), 5, "the refusal in the log")
+               in nginx.log(), 30, "the refusal in the log")
 
 
 def test_copy_is_refused(one):
@@ -235,7 +235,7 @@ def test_deadline(pg, figure):
         figure("deadline of 600 ms", f"{took:.3f} s")
         assert nginx.pg("echo", 2) == row(2)
         # statement_timeout ends the orphan
-        wait_until(lambda: not sleeping(pg, nginx), 5,
+        wait_until(lambda: not sleeping(pg, nginx), 30,
             "the end of the orphaned statement")
 
 
@@ -244,20 +244,20 @@ def test_cancelled_by_an_admin(pg):
         nginx.pg("echo", 1)
         with Load(nginx, pg_path("sleep", 8), threads=1) as load:
             pid = backends(pg, nginx)[0]
-            wait_until(lambda: sleeping(pg, nginx), 5, "a statement")
+            wait_until(lambda: sleeping(pg, nginx), 30, "a statement")
             pg.query("select pg_cancel_backend(%s)", (pid,))
-            wait_until(lambda: load.count("TIMEOUT"), 5, "TIMEOUT")
+            wait_until(lambda: load.count("TIMEOUT"), 30, "TIMEOUT")
             load.end.set()
             wait_until(lambda: pg.query(
                 "select pg_cancel_backend(%s)", (pid,)) and
-                not any(t.is_alive() for t in load.threads), 5, "the end")
+                not any(t.is_alive() for t in load.threads), 30, "the end")
 
 
 def test_idle_connections_close(pg):
     with net(pg, idle=300) as nginx:
         assert nginx.pg("echo", 1) == row(1)
         assert len(backends(pg, nginx)) == 1
-        wait_until(lambda: not backends(pg, nginx), 5, "its end")
+        wait_until(lambda: not backends(pg, nginx), 30, "its end")
         assert nginx.pg("echo", 2) == row(2)
 
 
@@ -273,7 +273,7 @@ def test_client_abort_of_a_running_statement(one, pg):
     first = one.pg("pid")
     with socket.create_connection(("127.0.0.1", one.port)) as s:
         s.sendall(f"GET /?{pg_path('sleep', 0.5)} HTTP/1.0\r\n\r\n".encode())
-        wait_until(lambda: sleeping(pg, one), 5,
+        wait_until(lambda: sleeping(pg, one), 30,
             "a statement")
     assert one.pg("echo", 1) == row(1)
     assert one.pg("pid") == first, "it was left to end and used again"
@@ -305,7 +305,7 @@ def test_killed_and_restarted(tcp, figure):
                    " s (100 statements)")
         check_ends(load, 1)
         # one connection more than at first
-        wait_until(lambda: fd_count(nginx.worker()) <= fds + 1, 5,
+        wait_until(lambda: fd_count(nginx.worker()) <= fds + 1, 30,
                    "descriptors to be closed")
         assert "is up again" in nginx.log()
         assert 1 <= nginx.log().count("[error]") <= 12, nginx.log()
@@ -343,10 +343,10 @@ def test_terminated_backends(nginx, pg):
     for _ in range(3):
         for pid in backends(pg, nginx):
             pg.query("select pg_terminate_backend(%s, 5000)", (pid,))
-        wait_until(lambda: nginx.pg("echo", 1) == row(1), 5, "recovery")
+        wait_until(lambda: nginx.pg("echo", 1) == row(1), 30, "recovery")
 
     with Load(nginx, pg_path("sleep", 3), threads=2) as load:
-        wait_until(lambda: sleeping(pg, nginx) == 2, 5, "two statements")
+        wait_until(lambda: sleeping(pg, nginx) == 2, 30, "two statements")
         load.end.set()
         for pid in backends(pg, nginx):
             pg.query("select pg_terminate_backend(%s)", (pid,))
@@ -361,9 +361,9 @@ def test_reconnects_leak_nothing(nginx, pg):
     for _ in range(50):
         for pid in backends(pg, nginx):
             pg.query("select pg_terminate_backend(%s, 5000)", (pid,))
-        wait_until(lambda: nginx.pg("echo", 1) == row(1), 5, "recovery")
+        wait_until(lambda: nginx.pg("echo", 1) == row(1), 30, "recovery")
     assert nginx.worker() == worker
-    wait_until(lambda: fd_count(worker) <= before, 5,
+    wait_until(lambda: fd_count(worker) <= before, 30,
                "no more descriptors than before")
 
 
@@ -376,7 +376,7 @@ def test_failed_connects_leak_nothing():
         with Load(nginx, pg_path("echo", 1), threads=2) as load:
             load.more(100, "DOWN")
         assert load.kinds() <= {"DOWN", "NODOWN"}
-        wait_until(lambda: fd_count(nginx.worker()) <= fds, 5,
+        wait_until(lambda: fd_count(nginx.worker()) <= fds, 30,
                    "no more descriptors than before")
         assert nginx.log().count("Connection refused") == 1, \
             "one line for a burst"
@@ -428,7 +428,7 @@ def test_too_many_connections():
     with start_pg(max_connections=8, superuser_reserved_connections=0) as pg:
         held = [pg.connect() for _ in range(6)]
         with net(pg, connections=6, timeout=5000) as nginx:
-            wait_until(lambda: nginx.pg("echo", 1) == row(1), 5, "an answer")
+            wait_until(lambda: nginx.pg("echo", 1) == row(1), 30, "an answer")
             with Load(nginx, pg_path("sleep", 0.01), threads=6) as load:
                 load.more(50)
             assert load.kinds() == {"OK"}
@@ -449,7 +449,7 @@ def test_password(pg):
         for word, want in [("r1ght-word", row(1)), ("wr0ng-word", "DOWN\n")]:
             conninfo = pg.conninfo(user="net_pw") + f" password={word}"
             with Net(pg=conninfo, statements=STATEMENTS) as nginx:
-                wait_until(lambda: nginx.pg("echo", 1) == want, 5, want)
+                wait_until(lambda: nginx.pg("echo", 1) == want, 30, want)
                 assert "r1ght" not in nginx.log()
                 assert "wr0ng" not in nginx.log()
         assert "password authentication failed" in nginx.log()
@@ -510,7 +510,7 @@ def test_starts_without_postgres():
         with net(pg) as nginx:
             assert nginx.pg("echo", 1) == "DOWN\n"
             pg.start()
-            wait_until(lambda: nginx.pg("echo", 1) == row(1), 5, "an answer")
+            wait_until(lambda: nginx.pg("echo", 1) == row(1), 30, "an answer")
 
 
 def test_reloads_under_load(figure):
@@ -525,7 +525,7 @@ def test_reloads_under_load(figure):
             assert x.kinds() == {"OK"}
         figure("10 reloads", f"{load.count() + slow.count()} statements, "
                "none refused")
-        wait_until(lambda: len(backends(pg, nginx)) <= 2, 5,
+        wait_until(lambda: len(backends(pg, nginx)) <= 2, 30,
                    "the old workers' connections to end")
 
 
@@ -533,7 +533,7 @@ def test_quit_waits_for_statements(pg):
     nginx = net(pg, timeout=5000).start()
     worker = nginx.worker()
     with Load(nginx, pg_path("sleep", 0.6), threads=2) as load:
-        wait_until(lambda: sleeping(pg, nginx), 5,
+        wait_until(lambda: sleeping(pg, nginx), 30,
             "a statement")
         load.end.set()
         nginx.quit()
@@ -553,7 +553,7 @@ def test_fast_stop_with_statements_running(pg):
     nginx = net(pg, timeout=30000).start()
     with socket.create_connection(("127.0.0.1", nginx.port)) as s:
         s.sendall(f"GET /?{pg_path('sleep', 20)} HTTP/1.0\r\n\r\n".encode())
-        wait_until(lambda: sleeping(pg, nginx), 5,
+        wait_until(lambda: sleeping(pg, nginx), 30,
             "a statement")
         nginx.stop()
     for pid in backends(pg, nginx):

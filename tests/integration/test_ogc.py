@@ -440,7 +440,7 @@ def test_tiles(client):
         path = item["href"].format(tileMatrix=z, tileRow=row, tileCol=col)
         # the helper counts for the low ones, once it has begun
         if z < 13:
-            wait_until(lambda: client.get(local(path)).status == 200, 20,
+            wait_until(lambda: client.get(local(path)).status == 200, 30,
                        "the numbers of places")
         a = client.get(local(path))
         assert a.status == 200 and a.headers["content-type"] \

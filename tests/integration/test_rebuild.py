@@ -272,7 +272,7 @@ def test_names_leave_the_journal():
             assert p.returncode == 0 and "2 segments with names have to " \
                 "wait" in p.stdout, p.stdout + p.stderr
             nginx.reload()
-            wait_until(marked, 20, "the segments to be applied", 0.1)
+            wait_until(marked, 30, "the segments to be applied", 0.1)
             assert all(holds(*words))
             p = erase()
             assert "1 erased contributors; 6 records of 2 segments" \
@@ -282,14 +282,14 @@ def test_names_leave_the_journal():
             assert " 0 records of 0 segments" in p.stdout
             say(body("p3"), "u2", words[3])
             nginx.reload()
-            wait_until(marked, 20, "the segments to be applied", 0.1)
+            wait_until(marked, 30, "the segments to be applied", 0.1)
             sccctl("journal", "verify", *nginx.dirs)
 
             # read once more by the helper
             for f in files(".applied"):
                 os.unlink(f)
             nginx.reload()
-            wait_until(marked, 20, "the segments to be applied", 0.1)
+            wait_until(marked, 30, "the segments to be applied", 0.1)
             dirs = nginx.dirs
         assert pg.query("SELECT count(*) FROM scc.dead_letter") == [(0,)]
         before = exports(pg)

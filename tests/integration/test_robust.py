@@ -151,7 +151,7 @@ def test_redis_out_of_memory(nginx, pg, redis, truth, figure):
         load.went_on(200)
     fresh(nginx, pg, truth)
     redis.r.config_set("maxmemory", "0")
-    wait_until(lambda: not differences(pg, redis), 5, "a true cache")
+    wait_until(lambda: not differences(pg, redis), 30, "a true cache")
     ok(nginx, cell_paths(snapshot(pg), 20))
     figure("Redis out of memory", str(load))
 
@@ -169,7 +169,7 @@ def test_redis_read_only(nginx, pg, redis, truth, figure):
         load.went_on(200)
     fresh(nginx, pg, truth)
     redis.r.execute_command("REPLICAOF", "NO", "ONE")
-    wait_until(lambda: not differences(pg, redis), 5, "a true cache")
+    wait_until(lambda: not differences(pg, redis), 30, "a true cache")
     ok(nginx, cell_paths(snapshot(pg), 20))
     figure("Redis read only", str(load))
 
@@ -227,7 +227,7 @@ def test_redis_busy(nginx, pg, redis, truth):
     with Load(nginx, answers) as load:
         t.start()
         load.went_on(100)
-        wait_until(lambda: kill_script(redis), 5, "the script to be killed")
+        wait_until(lambda: kill_script(redis), 30, "the script to be killed")
         t.join()
         load.went_on(50)
     ok(nginx, answers)
@@ -253,7 +253,7 @@ def test_redis_is_loading(nginx, pg, redis, truth, figure):
     redis.settings["loading-process-events-interval-bytes"] = "1024"
     with Load(nginx, answers) as load:
         redis.start(wait=False)
-        seen = wait_until(lambda: is_loading(redis), 5, "LOADING")
+        seen = wait_until(lambda: is_loading(redis), 30, "LOADING")
         load.went_on(100)
         assert seen and is_loading(redis) in (True, False)
         redis.wait_ready()
@@ -285,9 +285,9 @@ def test_wrong_type_under_cell_keys(nginx, pg, redis, truth):
                  t.hset(key, "a", "b") if i % 3 == 1 else
                  t.zadd(key, {"a": 1})).execute()
             load.went_on(50)
-    wait_until(lambda: heal(nginx, redis, answers), 10,
+    wait_until(lambda: heal(nginx, redis, answers), 30,
                "every key to be an entry again")
-    wait_until(lambda: not differences(pg, redis), 5, "a true cache")
+    wait_until(lambda: not differences(pg, redis), 30, "a true cache")
 
 
 def heal(nginx, redis, answers):
@@ -369,7 +369,7 @@ def test_store_frozen(nginx, pg, redis, truth, figure):
                 Load(nginx, cold, 4, (200, 503)) as misses:
             load.went_on()
             pg.sigstop()
-            wait_until(lambda: any("ttl=-" in x for x in load.layers), 10,
+            wait_until(lambda: any("ttl=-" in x for x in load.layers), 30,
                        "answers marked stale")
             load.went_on(200)
             misses.went_on(8)

@@ -79,7 +79,7 @@ def test_starts_with_nothing_there(pg, redis, truth):
         pg.start()
         with n.client() as c:
             for path, want in answers.items():
-                wait_until(lambda: c.get(path).status == 200, 10, "a 200")
+                wait_until(lambda: c.get(path).status == 200, 30, "a 200")
                 assert c.get(path).json()["features"] == want
         redis.start()
         ok(n, answers)
@@ -96,7 +96,7 @@ def test_twenty_reloads_under_load(nginx, pg, redis, truth, figure):
             nginx.reload(wait_old=i % 5 == 0)
         load.went_on(50)
     wait_until(lambda: len(nginx.kids("worker process")) == WORKERS
-               and len(nginx.kids("cache manager")) == 1, 20,
+               and len(nginx.kids("cache manager")) == 1, 30,
                "the old processes to end")
     ok(nginx, answers)
     check_connections(pg, redis)
@@ -113,7 +113,7 @@ def test_reload_to_another_cache(nginx, pg, redis, truth):
             nginx.write(SCC=nginx.values["SCC"].replace(
                 (redis, other)[i % 2].address, r.address))
             nginx.reload()
-            wait_until(lambda: r.r.dbsize() > 10, 10, "entries in it")
+            wait_until(lambda: r.r.dbsize() > 10, 30, "entries in it")
 
 
 def test_reload_with_a_bad_configuration(nginx, pg, redis, truth):
@@ -124,7 +124,7 @@ def test_reload_with_a_bad_configuration(nginx, pg, redis, truth):
         nginx.write(LOCATION="scc_limit x;")
         nginx.allow_log.append(re.compile("scc_limit"))
         nginx.signal(signal.SIGHUP)
-        wait_until(lambda: "scc_limit" in nginx.log(), 10, "the refusal")
+        wait_until(lambda: "scc_limit" in nginx.log(), 30, "the refusal")
         load.went_on(50)
         assert nginx.workers() == workers
         nginx.write(LOCATION=good)
@@ -140,10 +140,10 @@ def test_processes_killed(nginx, pg, redis, truth):
     for pids in nginx.workers()[:1], nginx.helpers():
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: not alive(pid), 5, "its end")
+            wait_until(lambda: not alive(pid), 30, "its end")
         wait_until(lambda: len(nginx.workers()) == WORKERS
-                   and len(nginx.helpers()) == 1, 10, "a new one")
-        wait_until(lambda: reads(nginx, answers), 5, "answers")
+                   and len(nginx.helpers()) == 1, 30, "a new one")
+        wait_until(lambda: reads(nginx, answers), 30, "answers")
         fresh(nginx, pg, truth)
 
 
@@ -198,7 +198,7 @@ def test_memory_does_not_grow(pg, redis, truth, figure):
                     if i % 10 == 0:
                         redis.r.client_kill_filter(_type="normal",
                                                    skipme=True)
-        wait_until(nginx.helpers, 10, "the helper")
+        wait_until(nginx.helpers, 30, "the helper")
         pids = nginx.workers() + nginx.helpers()
         work()
         before = [resident(p) for p in pids]
@@ -227,7 +227,7 @@ def test_three_megabytes(nginx, pg, redis, figure):
     sizes = set()
     with nginx.client() as c:
         first = c.get(path)
-        wait_until(lambda: "hit" in c.get(path).headers["cache-status"], 10,
+        wait_until(lambda: "hit" in c.get(path).headers["cache-status"], 30,
                    "a hit of 3 MB")
         for _ in range(20):
             a = c.get(path)
@@ -240,7 +240,7 @@ def test_three_megabytes(nginx, pg, redis, figure):
     redis.start()
 
     # slow clients, some of whom leave half way
-    wait_until(lambda: "hit" in nginx.get(path).headers["cache-status"], 10,
+    wait_until(lambda: "hit" in nginx.get(path).headers["cache-status"], 30,
                "a hit")
     socks = []
     for i in range(12):

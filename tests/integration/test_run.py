@@ -210,7 +210,7 @@ def test_contributions(demo):
                                  "hasSlope": True}, **headers)
         assert status == 202, doc
         wait_until(lambda: json.loads(demo.get(doc["href"])[1])["status"]
-                   == "applied", 20, "the contribution to be applied")
+                   == "applied", 30, "the contribution to be applied")
         page = demo.place(place)
         assert page["accessibility"]["stairInfo"] == "NONE"
         assert page["accessibility"]["contributor"]["id"] == who
@@ -303,7 +303,7 @@ def test_a_server_that_dies_ends_it(demo, name):
     status, out = demo.ended()
     assert status == 1, out
     assert f"{name} (pid " in out and "ended by itself" in out
-    wait_until(lambda: demo.left() == [], 10, "the other servers to end")
+    wait_until(lambda: demo.left() == [], 30, "the other servers to end")
 
 
 def test_servers_end_with_the_script(demo):
