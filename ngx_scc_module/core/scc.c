@@ -6,6 +6,7 @@
 
 #include "scc.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 
@@ -70,6 +71,43 @@ scc_str_skip(scc_str_t *s, const char *prefix)
     s->len -= n;
 
     return true;
+}
+
+
+scc_rc_t
+scc_str_copy(scc_str_t *to, scc_str_t s)
+{
+    uint8_t  *data;
+
+    data = malloc(s.len + 1);
+
+    if (data == NULL) {
+        return SCC_ERROR;
+    }
+
+    if (s.len > 0) {
+        memcpy(data, s.data, s.len);
+    }
+
+    to->data = data;
+    to->len = s.len;
+
+    return SCC_OK;
+}
+
+
+void
+scc_str_free(scc_str_t *s)
+{
+    void  *data;
+
+    /* the copy's own memory: without a cast that takes "const" away */
+
+    memcpy(&data, &s->data, sizeof(void *));
+    free(data);
+
+    s->data = NULL;
+    s->len = 0;
 }
 
 

@@ -77,6 +77,14 @@ scc_str_t scc_str_trim(scc_str_t s);
 
 bool scc_str_skip(scc_str_t *s, const char *prefix);
 
+/* A copy of its own, from malloc(), also of no bytes; ERROR: no memory. */
+
+scc_rc_t scc_str_copy(scc_str_t *to, scc_str_t s);
+
+/* Of bytes from malloc(), or of zeros. */
+
+void scc_str_free(scc_str_t *s);
+
 /* Well-formed UTF-8 (RFC 3629): no overlong, no surrogates, <= U+10FFFF. */
 
 bool scc_utf8_valid(scc_str_t s);

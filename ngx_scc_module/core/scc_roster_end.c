@@ -305,7 +305,7 @@ static scc_rc_t
 scc_roster_sort(scc_roster_t *r)
 {
     uint32_t    i;
-    size_t      k;
+    size_t      k, n;
     scc_who_t  *w, **list;
 
     r->order = malloc((r->people.n + 1) * sizeof(uint32_t));
@@ -316,24 +316,26 @@ scc_roster_sort(scc_roster_t *r)
         return SCC_ERROR;
     }
 
-    for (i = 0; i < r->people.n; i++) {
+    for (i = 0, n = 0; i < r->people.n; i++) {
         w = scc_who(r, i);
 
         if (w->there) {
-            list[r->n++] = w;
+            list[n++] = w;
 
         } else if (w->erased) {
             r->erased++;
         }
     }
 
-    if (r->n > 1) {
-        qsort(list, r->n, sizeof(scc_who_t *), scc_person_cmp);
+    if (n > 1) {
+        qsort(list, n, sizeof(scc_who_t *), scc_person_cmp);
     }
 
-    for (k = 0; k < r->n; k++) {
+    for (k = 0; k < n; k++) {
         r->order[k] = (uint32_t) (list[k] - scc_who(r, 0));
     }
+
+    r->n = n;
 
     free(list);
 

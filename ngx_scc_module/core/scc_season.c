@@ -50,7 +50,6 @@ static scc_rc_t scc_season_refuse(scc_seasons_t *s, uint64_t line,
     const char *text);
 static scc_rc_t scc_season_said(scc_seasons_t *s, scc_rc_t rc,
     scc_err_t *err);
-static bool scc_season_copy(scc_str_t *to, scc_str_t s);
 static void scc_season_free(scc_season_t *z);
 
 
@@ -236,8 +235,8 @@ scc_season_fill(scc_seasons_t *s, scc_season_t *z, uint64_t line,
                                  "bytes of UTF-8");
     }
 
-    if (!scc_season_copy(&z->season, season)
-        || !scc_season_copy(&z->chapter, chapter))
+    if (scc_str_copy(&z->season, season) != SCC_OK
+        || scc_str_copy(&z->chapter, chapter) != SCC_OK)
     {
         return SCC_ERROR;
     }
@@ -487,33 +486,11 @@ scc_season_said(scc_seasons_t *s, scc_rc_t rc, scc_err_t *err)
 }
 
 
-static bool
-scc_season_copy(scc_str_t *to, scc_str_t s)
-{
-    uint8_t  *data;
-
-    data = malloc(s.len + 1);
-
-    if (data == NULL) {
-        return false;
-    }
-
-    if (s.len > 0) {
-        memcpy(data, s.data, s.len);
-    }
-
-    to->data = data;
-    to->len = s.len;
-
-    return true;
-}
-
-
 static void
 scc_season_free(scc_season_t *z)
 {
-    free((void *) (uintptr_t) z->season.data);
-    free((void *) (uintptr_t) z->chapter.data);
+    scc_str_free(&z->season);
+    scc_str_free(&z->chapter);
     free(z->corner);
 
     scc_words_free(&z->people);

@@ -20,8 +20,7 @@ static scc_rc_t scc_words_room(scc_words_t *w);
 uint32_t
 scc_words_add(scc_words_t *w, scc_str_t s)
 {
-    uint8_t   *data;
-    uint32_t   slot, found;
+    uint32_t  slot, found;
 
     found = scc_words_find(w, s);
 
@@ -33,20 +32,11 @@ scc_words_add(scc_words_t *w, scc_str_t s)
         return SCC_WORD_NONE;
     }
 
-    data = malloc(s.len + 1);
-
-    if (data == NULL) {
+    if (scc_str_copy(&w->list[w->n], s) != SCC_OK) {
         return SCC_WORD_NONE;
     }
 
-    if (s.len > 0) {
-        memcpy(data, s.data, s.len);
-    }
-
     slot = scc_words_slot(w, s);
-
-    w->list[w->n].data = data;
-    w->list[w->n].len = s.len;
     w->slots[slot] = w->n + 1;
 
     return w->n++;
@@ -72,7 +62,7 @@ scc_words_free(scc_words_t *w)
     uint32_t  i;
 
     for (i = 0; i < w->n; i++) {
-        free((void *) (uintptr_t) w->list[i].data);
+        scc_str_free(&w->list[i]);
     }
 
     free(w->list);

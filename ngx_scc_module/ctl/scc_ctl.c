@@ -211,6 +211,27 @@ scc_ctl_hex(char text[65], const uint8_t sha256[32])
 
 
 int
+scc_ctl_unhex(uint8_t sha256[32], const char *text)
+{
+    char    byte[3];
+    size_t  i;
+
+    if (strspn(text, "0123456789abcdefABCDEF") < 64) {
+        return -1;
+    }
+
+    byte[2] = '\0';
+
+    for (i = 0; i < 32; i++) {
+        memcpy(byte, &text[2 * i], 2);
+        sha256[i] = (uint8_t) strtoul(byte, NULL, 16);
+    }
+
+    return 0;
+}
+
+
+int
 scc_ctl_duration(const char *text, uint64_t *ns)
 {
     char        number[16];

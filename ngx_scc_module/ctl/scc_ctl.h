@@ -127,6 +127,10 @@ int scc_ctl_sha256(const void *p, size_t len, uint8_t out[32]);
 
 void scc_ctl_hex(char text[65], const uint8_t sha256[32]);
 
+/* From 64 digits; -1: the text does not begin with them. */
+
+int scc_ctl_unhex(uint8_t sha256[32], const char *text);
+
 /* "30s", "5m", "2h", "90d" as ns; -1 and untouched "ns" otherwise. */
 
 int scc_ctl_duration(const char *text, uint64_t *ns);

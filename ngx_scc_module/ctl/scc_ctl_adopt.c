@@ -402,7 +402,7 @@ scc_ctl_adopt_compare(scc_ctl_adopt_t *ad, PGconn *pg)
     printf("records %llu: in the store %llu, dead letters %llu, written since "
            "the store was lost %llu, missing %llu\n",
            (unsigned long long) c->records,
-           (unsigned long long) (c->ledger + c->repeats),
+           (unsigned long long) c->ledger + c->repeats,
            (unsigned long long) c->dead, (unsigned long long) c->waiting,
            (unsigned long long) lacks);
 

@@ -368,8 +368,6 @@ scc_ctl_compare_row(scc_ctl_comparing_t *cg, const PGresult *res, int i)
     bool                there, same, hlc;
     size_t              k;
     uint8_t             left[32];
-    const char         *text;
-    unsigned            byte;
     scc_ctl_compare_t  *c;
     scc_ctl_entry_t    *e;
 
@@ -398,15 +396,9 @@ scc_ctl_compare_row(scc_ctl_comparing_t *cg, const PGresult *res, int i)
     if (there && same && hlc) {
         c->ledger++;                    /* erased: what the ledger has */
 
-        text = PQgetvalue(res, i, 5);
-
-        for (k = 0; k < 32; k++) {
-            if (sscanf(text + 2 * k, "%2x", &byte) != 1) {
-                scc_ctl_error("the ledger has a digest that is none");
-                return -1;
-            }
-
-            left[k] = (uint8_t) byte;
+        if (scc_ctl_unhex(left, PQgetvalue(res, i, 5)) != 0) {
+            scc_ctl_error("the ledger has a digest that is none");
+            return -1;
         }
 
         return scc_ctl_compare_digest(c->digest, e->id, left);

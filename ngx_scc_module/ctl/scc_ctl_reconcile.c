@@ -153,7 +153,7 @@ scc_ctl_roster_reconcile(const scc_ctl_roster_t *ro, const char *sheet)
     }
 
     for (i = 0; i < r.n; i++) {
-        free((void *) (uintptr_t) r.list[i].name.data);
+        scc_str_free(&r.list[i].name);
     }
 
     scc_buf_free(&r.key);

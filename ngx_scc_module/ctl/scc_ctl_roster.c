@@ -492,13 +492,13 @@ scc_ctl_roster_source(scc_ctl_events_t *ev, const scc_ctl_args_t *args,
 
     dirs = calloc((size_t) args->argc + 1, sizeof(char *));
 
-    if (dirs == NULL) {
+    if (dirs == NULL || (dirs[0] = strdup(dir)) == NULL) {
         scc_ctl_error("out of memory");
+        free(dirs);
         return SCC_CTL_FAILED;
     }
 
-    n = 0;
-    dirs[n++] = (char *) (uintptr_t) dir;
+    n = 1;
 
     for (i = first; i < args->argc; i++) {
         dirs[n++] = args->argv[i];
@@ -506,6 +506,7 @@ scc_ctl_roster_source(scc_ctl_events_t *ev, const scc_ctl_args_t *args,
 
     rc = scc_ctl_events_open(ev, NULL, n, dirs, salvage);
 
+    free(dirs[0]);
     free(dirs);
 
     return rc == 0 ? SCC_CTL_OK : SCC_CTL_FAILED;
