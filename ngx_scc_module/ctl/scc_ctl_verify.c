@@ -59,8 +59,8 @@ const scc_ctl_cmd_t  scc_ctl_verify_cmd = {
     "  ledger   every body has its digest; the map, the contributors and the "
     "numbers\n           are what the ledger says when it is folded again; "
     "cells and squares\n           count what is there\n"
-    "  cache    every cell that claims to be current is what the store "
-    "says\n\n"
+    "  cache    every cell and page that claims to be current is what the "
+    "store says\n\n"
     "What is on its way (just written, just changed) is looked at a second "
     "time and\nis no difference.  Digests do not depend on any order: equal "
     "digests mean the\nsame events with the same bodies.\n",
@@ -76,6 +76,7 @@ scc_ctl_verify(const scc_ctl_args_t *args)
     const char       *conninfo;
     scc_ctl_check_t   ck;
 
+    generation = 1;
     memset(&ck, 0, sizeof(scc_ctl_check_t));
 
     if (scc_ctl_verify_options(args, &generation) != SCC_CTL_OK) {
@@ -128,7 +129,6 @@ scc_ctl_verify_options(const scc_ctl_args_t *args, uint64_t *generation)
     }
 
     text = args->opt[SCC_CTL_VERIFY_GENERATION];
-    *generation = 1;
 
     if (text == NULL) {
         return SCC_CTL_OK;

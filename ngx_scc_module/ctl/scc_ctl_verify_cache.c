@@ -4,6 +4,7 @@
  */
 
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@ typedef struct {
     PGconn               *pg;
     scc_ctl_progress_t   *progress;
     uint64_t              generation;
+    size_t                prefix;           /* of a cell's key */
+    scc_ctl_pages_t      *pages;
 
     uint32_t             *cells;            /* of a batch */
     size_t                n;
@@ -49,6 +52,9 @@ typedef struct {
 static int scc_ctl_cells_identity(scc_ctl_cells_t *cc, uint64_t *found);
 static int scc_ctl_cells_owner(scc_ctl_cells_t *cc, bool last);
 static int scc_ctl_cells_scan(scc_ctl_cells_t *cc);
+static int scc_ctl_cells_listed(scc_ctl_cells_t *cc, const redisReply *key);
+static void scc_ctl_cells_name(const scc_ctl_cells_t *cc, uint32_t cell,
+    char name[SCC_CTL_VERIFY_KEY]);
 static int scc_ctl_cells_key(const scc_ctl_cells_t *cc, const char *key,
     uint32_t *cell);
 static int scc_ctl_cells_compare(scc_ctl_cells_t *cc);
@@ -75,6 +81,9 @@ scc_ctl_verify_cache(redisContext *redis, PGconn *pg, uint64_t generation,
     cc.pg = pg;
     cc.progress = progress;
     cc.generation = generation;
+    cc.prefix = (size_t) snprintf(NULL, 0, "scc:c:%llu:",
+                                  (unsigned long long) generation);
+    cc.pages = scc_ctl_pages_open(redis, pg, generation);
     cc.cells = calloc(SCC_CTL_VERIFY_CELLS, sizeof(uint32_t));
     cc.again = calloc(SCC_CTL_VERIFY_KEPT, sizeof(uint32_t));
 
@@ -83,6 +92,10 @@ scc_ctl_verify_cache(redisContext *redis, PGconn *pg, uint64_t generation,
     scc_buf_heap(&cc.ids, 0);
 
     rc = -1;
+
+    if (cc.pages == NULL) {
+        goto done;
+    }
 
     if (cc.cells == NULL || cc.again == NULL) {
         scc_ctl_error("out of memory");
@@ -126,9 +139,12 @@ scc_ctl_verify_cache(redisContext *redis, PGconn *pg, uint64_t generation,
            "%llu\n", (unsigned long long) cc.differ);
 
     *found += cc.differ + cc.damaged;
-    rc = 0;
+
+    rc = scc_ctl_pages_end(cc.pages, found);
 
 done:
+
+    scc_ctl_pages_free(cc.pages);
 
     scc_blob_builder_free(&cc.builder);
     scc_buf_free(&cc.blob);
@@ -218,12 +234,11 @@ scc_ctl_cells_scan(scc_ctl_cells_t *cc)
 {
     char         pattern[SCC_CTL_VERIFY_KEY], cursor[24];
     size_t       i;
-    uint32_t     cell;
     redisReply  *reply, *keys;
     const char  *argv[] = { "SCAN", cursor, "MATCH", pattern, "COUNT",
                             "1000" };
 
-    snprintf(pattern, sizeof(pattern), "scc:c:%llu:*",
+    snprintf(pattern, sizeof(pattern), "scc:[cp]:%llu:*",
              (unsigned long long) cc->generation);
     strcpy(cursor, "0");
 
@@ -248,15 +263,8 @@ scc_ctl_cells_scan(scc_ctl_cells_t *cc)
         snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
 
         for (i = 0; i < keys->elements; i++) {
-
-            if (scc_ctl_cells_key(cc, keys->element[i]->str, &cell) != 0) {
-                continue;
-            }
-
-            cc->cells[cc->n++] = cell;
-
-            if (cc->n == SCC_CTL_VERIFY_CELLS
-                && scc_ctl_cells_compare(cc) != 0)
+            if (keys->element[i]->type == REDIS_REPLY_STRING
+                && scc_ctl_cells_listed(cc, keys->element[i]) != 0)
             {
                 freeReplyObject(reply);
                 return -1;
@@ -274,24 +282,57 @@ scc_ctl_cells_scan(scc_ctl_cells_t *cc)
 
 
 static int
+scc_ctl_cells_listed(scc_ctl_cells_t *cc, const redisReply *key)
+{
+    uint32_t  cell;
+
+    if (key->len > 4 && key->str[4] == 'p') {
+        return scc_ctl_pages_add(cc->pages, key->str, (size_t) key->len);
+    }
+
+    if (scc_ctl_cells_key(cc, key->str, &cell) != 0) {
+        return 0;
+    }
+
+    cc->cells[cc->n++] = cell;
+
+    return cc->n < SCC_CTL_VERIFY_CELLS ? 0 : scc_ctl_cells_compare(cc);
+}
+
+
+static void
+scc_ctl_cells_name(const scc_ctl_cells_t *cc, uint32_t cell,
+    char name[SCC_CTL_VERIFY_KEY])
+{
+    snprintf(name, SCC_CTL_VERIFY_KEY, "scc:c:%llu:%u:%u",
+             (unsigned long long) cc->generation, cell >> 16, cell & 65535);
+}
+
+
+/* What a cell's number makes of it again is the key. */
+
+static int
 scc_ctl_cells_key(const scc_ctl_cells_t *cc, const char *key, uint32_t *cell)
 {
-    int                 end;
-    unsigned            x, y;
-    unsigned long long  generation;
+    char           want[SCC_CTL_VERIFY_KEY], *end;
+    unsigned long  x, y;
 
-    end = 0;
-
-    if (sscanf(key, "scc:c:%llu:%u:%u%n", &generation, &x, &y, &end) != 3
-        || key[end] != '\0' || generation != cc->generation
-        || x > 65535 || y > 65535)
-    {
+    if (strlen(key) < cc->prefix) {
         return -1;
     }
 
-    *cell = x << 16 | y;
+    x = strtoul(key + cc->prefix, &end, 10);
+    y = *end == ':' ? strtoul(end + 1, &end, 10) : ULONG_MAX;
 
-    return 0;
+    if (x > 65535 || y > 65535) {
+        return -1;
+    }
+
+    *cell = (uint32_t) (x << 16 | y);
+
+    scc_ctl_cells_name(cc, *cell, want);
+
+    return strcmp(want, key) == 0 ? 0 : -1;
 }
 
 
@@ -319,9 +360,7 @@ scc_ctl_cells_compare(scc_ctl_cells_t *cc)
     argv[0] = "MGET";
 
     for (i = 0; i < cc->n; i++) {
-        snprintf(keys[i], SCC_CTL_VERIFY_KEY, "scc:c:%llu:%u:%u",
-                 (unsigned long long) cc->generation, cc->cells[i] >> 16,
-                 cc->cells[i] & 65535);
+        scc_ctl_cells_name(cc, cc->cells[i], keys[i]);
         argv[i + 1] = keys[i];
     }
 

@@ -48,7 +48,8 @@ class Set:
 
         def current():
             self.nginx.get(path)
-            return b"current 0," not in self.verify()[1].encode()
+            return not re.search("^cache .*current 0,", self.verify()[1],
+                                 re.M)
         wait_until(current, 10, "current cells in the cache", 0.1)
 
     def verify(self, *more):
@@ -91,7 +92,8 @@ def test_nothing_differs(parts):
     digests = re.findall(r"digest ([0-9a-f]{64})", text)
     assert len(digests) == 2 and len(set(digests)) == 1, text
     assert lines(text) == {"ledger": 0, "map": 0, "tally": 0, "numbers": 0,
-                           "cells": 0, "squares": 0, "cache": 0}
+                           "cells": 0, "squares": 0, "cache": 0,
+                           "pages": 0}
 
 
 # What somebody with all rights may do by hand: the statement, and the lines
@@ -198,6 +200,47 @@ def test_cache(parts):
     finally:
         for pid in parts.nginx.kids("cache manager"):
             os.kill(pid, signal.SIGCONT)
+
+
+def test_pages(parts):
+    """A page that says it is current, and is another place's; one that is no
+    page; one of an older version, which nobody is shown."""
+    parts.fill()
+    r = parts.cache.r
+
+    def pages(what):
+        code, text = parts.verify()
+        return code, int(re.search(rf"^pages .*{what} (\d+)", text, re.M)[1]), \
+            text
+    for i in (3, 4):
+        parts.nginx.get(f"/v1/places/p{i}")
+    wait_until(lambda: r.exists("scc:p:1:p3", "scc:p:1:p4") == 2, 10, "pages")
+    wait_until(lambda: pages("current")[1] >= 2, 10, "current pages", 0.1)
+    good = r.get("scc:p:1:p3")
+    keep = r.get("scc:p:1:p4")
+    try:
+        r.set("scc:p:1:p4", good)
+        code, n, text = pages("damaged")
+        assert code == 3 and n == 0, text
+        assert 'DIFFERS the page of "p4"' in text, text
+        assert lines(text)["pages"] == 1 and lines(text)["cache"] == 0
+        r.set("scc:p:1:p4", good[:-1] + b"x")
+        code, n, text = pages("damaged")
+        assert code == 3 and n == 1, text
+        r.set("scc:p:1:p4", keep)
+        # not a place's, though it is named like one
+        r.set(b"scc:p:1:\xff", good)
+        r.set("scc:p:2:p4", good)
+        before = pages("copies")[1]
+        parts.pg.query("UPDATE scc.cell SET ver = ver + 1 WHERE cell = "
+                       "(SELECT cell FROM scc.place WHERE id = 'p4')"
+                       " RETURNING 1")
+        code, n, text = pages("old")
+        assert code == 0 and n >= 1, text
+        assert pages("copies")[1] == before
+    finally:
+        r.delete(b"scc:p:1:\xff", "scc:p:2:p4", "scc:p:1:p4")
+        parts.nginx.get("/v1/places/p4")
 
 
 def test_queue(parts):
