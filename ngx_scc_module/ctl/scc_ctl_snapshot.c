@@ -24,8 +24,9 @@
  * only if it knows no fewer than the newest of them: people and erased ones
  * together never get fewer, nor does the greatest number fall.  Those of
  * more than SCC_CTL_SNAPSHOT_DAYS days ago are deleted when today's is on
- * disk, and only then: so erased people are gone from all of them by then,
- * and a roster that was lost never costs the last good one.
+ * disk, so that erased people are gone from all of them by then.  Of a
+ * refused one the same, but for the newest of those there are: it knows
+ * whom the older ones know, and a roster that was lost never costs it.
  */
 
 #define SCC_CTL_SNAPSHOT_DAYS  35
@@ -48,6 +49,8 @@ static int scc_ctl_snapshot_look(scc_ctl_snapshot_t *sn);
 static int scc_ctl_snapshot_last(scc_ctl_snapshot_t *sn);
 static scc_rc_t scc_ctl_snapshot_member(void *ctx, scc_str_t key,
     scc_str_t value);
+static int scc_ctl_snapshot_refused(const scc_ctl_roster_t *ro,
+    scc_ctl_snapshot_t *sn, uint64_t people);
 static int scc_ctl_snapshot_delete(const scc_ctl_snapshot_t *sn);
 static bool scc_ctl_snapshot_day(const char *name, int64_t *day);
 static char *scc_ctl_snapshot_path(const char *dir, int64_t day);
@@ -79,14 +82,9 @@ scc_ctl_roster_snapshot(const scc_ctl_roster_t *ro)
     if (sn.known && !ro->fewer
         && (people < sn.people || scc_roster_top(ro->roster) < sn.order))
     {
-        scc_ctl_error("refused: this roster has %" PRIu64 " people (erased "
-                      "ones included) and numbers to %" PRIu64 ", the last "
-                      "snapshot %" PRIu64 " and %" PRIu64 ": is this the "
-                      "right store, and all of it?  Nothing was written or "
-                      "deleted.  If it is, say --believe-fewer", people,
-                      scc_roster_top(ro->roster), sn.people, sn.order);
+        rc = scc_ctl_snapshot_refused(ro, &sn, people);
         free(sn.old);
-        return SCC_CTL_FORBIDDEN;
+        return rc;
     }
 
     path = scc_ctl_snapshot_path(sn.dir, sn.today);
@@ -262,6 +260,45 @@ scc_ctl_snapshot_member(void *ctx, scc_str_t key, scc_str_t value)
     }
 
     return SCC_OK;
+}
+
+
+/* However long it takes until somebody looks, what is old does not stay. */
+
+static int
+scc_ctl_snapshot_refused(const scc_ctl_roster_t *ro, scc_ctl_snapshot_t *sn,
+    uint64_t people)
+{
+    size_t  i, n;
+
+    for (i = 0, n = 0; i < sn->n_old; i++) {
+        if (sn->old[i] != sn->newest) {
+            sn->old[n++] = sn->old[i];
+        }
+    }
+
+    sn->n_old = n;
+
+    if (!ro->dry_run && scc_ctl_snapshot_delete(sn) != 0) {
+        return SCC_CTL_FAILED;
+    }
+
+    scc_ctl_error("refused: this roster has %" PRIu64 " people (erased ones "
+                  "included) and numbers to %" PRIu64 ", the last snapshot "
+                  "%" PRIu64 " and %" PRIu64 ": is this the right store, and "
+                  "all of it?  Nothing was written; %zu snapshots older than "
+                  "%d days were %sdeleted.  If it is, say --believe-fewer",
+                  people, scc_roster_top(ro->roster), sn->people, sn->order,
+                  n, SCC_CTL_SNAPSHOT_DAYS,
+                  ro->dry_run ? "not (dry run) " : "");
+
+    if (sn->newest < sn->today - SCC_CTL_SNAPSHOT_DAYS) {
+        scc_ctl_error("the last snapshot is %" PRId64 " days old, and has the "
+                      "names of people who were erased since",
+                      sn->today - sn->newest);
+    }
+
+    return SCC_CTL_FORBIDDEN;
 }
 
 

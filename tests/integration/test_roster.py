@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import shutil
 import unicodedata
 import uuid
 
@@ -443,17 +444,37 @@ def test_snapshots(db, box):
     snap()
     assert names() == sorted([mine] + others + ours[:3])
 
-    # the next night the store is empty: nothing is believed or deleted
+    # the next night the store is empty: it is not believed; what is too old
+    # goes all the same, but never the newest there is
     lost = copy(db.pg)
     old = os.path.join(box, f"roster-{day(36)}.json")
     with open(old, "w") as f:
         f.write(text)
-    p = sccctl("roster", "snapshot", "--to", box, "--pg",
-               db.pg.conninfo(dbname=lost.name), check=False)
+    refused = lambda to, *more: sccctl(
+        "roster", "snapshot", "--to", to, *more, "--pg",
+        db.pg.conninfo(dbname=lost.name), check=False)
+    p = refused(box, "--dry-run")
     assert p.returncode == 4 and "refused" in p.stderr
     assert os.path.exists(old)
+    p = refused(box)
+    assert p.returncode == 4 and "1 snapshots older than 35" in p.stderr
+    assert not os.path.exists(old)
     with open(os.path.join(box, mine), encoding="utf-8") as f:
         assert f.read() == text
+
+    late = os.path.join(box, "late")
+    os.mkdir(late)
+    for n in 40, 41, 80:
+        with open(os.path.join(late, f"roster-{day(n)}.json"), "w") as f:
+            f.write(text)
+    for _ in range(2):
+        p = refused(late)
+        assert p.returncode == 4 and "is 40 days old" in p.stderr, p.stderr
+        assert os.listdir(late) == [f"roster-{day(40)}.json"]
+    shutil.rmtree(late)
+
+    with open(old, "w") as f:
+        f.write(text)
     # who was erased is counted, and does not stand in the way
     db.apply(Event("erase", {}, hlc=9 << 16, by="u1"))
     snap()
