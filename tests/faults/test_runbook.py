@@ -11,7 +11,7 @@ import lost
 import runbook
 from lost import LostStack
 from rig import Load
-from servers import new_dir, wait_until
+from servers import REPO, new_dir, wait_until
 from test_disk import small_disk, stop_writes
 
 pytestmark = pytest.mark.lost
@@ -22,7 +22,7 @@ PAGES = {p.title: p for p in runbook.pages(runbook.ENGLISH)}
 class Duty:
     """A damaged system, and somebody with the runbook."""
 
-    def __init__(self, stack, place="", **actions):
+    def __init__(self, stack, place="", finding="", **actions):
         self.stack = stack
         self.env = os.path.join(new_dir("duty"), "runbook.env")
         verbs = {("start", "postgresql"): stack.pg.start,
@@ -33,7 +33,7 @@ class Duty:
         verbs.update({tuple(k.split("_")): f for k, f in actions.items()})
         self.service = runbook.Service(verbs)
         self.values = runbook.environment(self.env, stack, self.service,
-                                          PLACE=place)
+                                          PLACE=place, FINDING=finding)
         for name in ("OFFSITE", "SPARE"):
             os.mkdir(self.values[name])
             lost.own(self.values[name])
@@ -123,6 +123,46 @@ def test_the_file_names_every_variable():
         used = set(re.findall(r"\$\{?([A-Z_]+)", text)) - {"RUNBOOK_ENV"}
         assert used <= known | set_here, (page.title,
                                           used - known - set_here)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("path", [runbook.ENGLISH, runbook.KOREAN],
+                         ids=["english", "korean"])
+def test_every_finding_has_a_page(path):
+    """What the audit and the guard can say, in the code's own words, is in a
+    row of the doctor's page that says what to do."""
+    rows = {}
+    for line in runbook.pages(path)[1].text.splitlines():
+        cells = line.split("|")
+        if line.startswith("| `"):
+            for name in re.findall(r"`(\w+)`", cells[1]):
+                rows.setdefault(name, cells[-2].strip())
+
+    def source(name):
+        with open(os.path.join(REPO, "ngx_scc_module", "core", name)) as f:
+            return f.read()
+    ids = set(re.findall(r'^    \{ "([A-Z]\d+)",', source("scc_audit.c"),
+                         re.M))
+    words = set(re.findall(r'^    scc_string\("(\w+)"\),?$',
+                           source("scc_guard.c"), re.M))
+    assert len(ids) == 25 and len(words) == 13, (ids, words)
+    assert set(rows) == ids | words
+    assert all(rows.values()), rows
+
+
+def test_what_the_doctor_says(seed):
+    """A line of its advice, followed."""
+    with LostStack(seed, edge=False) as stack:
+        r = stack.queue.r
+        r.config_set("appendfsync", "everysec")
+        with Duty(stack, finding="R2") as duty:
+            out = duty.steps("What the doctor says")
+            assert re.search(r"^R2 .*appendfsync everysec", out, re.M), out
+            change = re.search(r"change: CONFIG SET appendfsync (\w+)", out)
+            with pytest.raises(AssertionError):
+                duty.over("What the doctor says", 2)
+            r.config_set("appendfsync", change[1])
+            duty.over("What the doctor says")
 
 
 # -- the store ---------------------------------------------------------------
