@@ -30,6 +30,7 @@ typedef struct {
     scc_audit_copy_t         copy;
     uint64_t                 drill_age;
     char                     store_dir[SCC_AUDIT_TEXT];
+    uint64_t                 store_fs;
     ngx_uint_t               local_queue;
     ngx_uint_t               done;
 } ngx_scc_auditor_job_t;
@@ -420,6 +421,7 @@ ngx_scc_auditor_journal(ngx_scc_auditor_t *a)
 
     job->queue = a->facts;
     job->copy.dir = (char *) caps->journal->dirs[0].data;
+    job->copy.limit = (uint64_t) caps->offsite;
     job->local_queue = (a->queue != NULL
                         && a->conf->queue->addr.sockaddr->sa_family
                            == AF_UNIX);
@@ -480,6 +482,7 @@ ngx_scc_auditor_thread(void *data)
 
     if (job->store_dir[0] != '\0') {
         job->journal.store_dev = scc_probe_dev(job->store_dir);
+        job->store_fs = scc_probe_fs(job->store_dir);
     }
 
     scc_probe_try(&job->journal, NGX_SCC_AUDITOR_SYNCS);
@@ -503,6 +506,7 @@ ngx_scc_auditor_judge(ngx_scc_auditor_t *a)
     job = a->job;
 
     a->store.drill_age = ngx_min(a->store.drill_age, job->drill_age);
+    a->store.fs_type = job->store_fs;
 
     scc_audit_begin(&a->report);
     scc_audit_journal(&a->report, &job->journal);

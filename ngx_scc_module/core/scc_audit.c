@@ -60,10 +60,12 @@ static const scc_audit_rule_t  scc_audit_rules[] = {
       "chmod 700 $s" },
 
     { "J4", SCC_AUDIT_ALARM, SCC_AUDIT_KEEP,
-      "a sync of the journal $s takes $v us",
-      "no disk is that fast: what is synced is not on it",
-      "take away what makes a sync a lie: libeatmydata, a disk in memory, "
-      "a hypervisor's cache mode \"unsafe\"" },
+      "a sync of the journal $s takes $v us, and its disk has not counted "
+      "what was written",
+      "what is synced is not on it",
+      "take away what makes a sync a lie: a library in LD_PRELOAD, a disk in "
+      "memory; a disk that is that fast must count: 1 in queue/iostats of it "
+      "in /sys/block" },
 
     { "J4", SCC_AUDIT_WARN, 0,
       "a sync of the journal $s takes $v ms",
@@ -235,6 +237,12 @@ static const scc_audit_rule_t  scc_audit_rules[] = {
       "start nginx, whose helper makes the group; see its error log" },
 
     { "R6", SCC_AUDIT_ALARM, SCC_CAP_QUEUE,
+      "the files of the queue $s are on $v",
+      "they go when the machine or the container does; queue=1 will not be "
+      "said",
+      "dir DIR  (redis.conf, on a disk of the host)" },
+
+    { "R6", SCC_AUDIT_ALARM, SCC_CAP_QUEUE,
       "the file of the queue $s is not in $v",
       "it was removed under it: at its next start it is empty; queue=1 will "
       "not be said",
@@ -275,6 +283,12 @@ static const scc_audit_rule_t  scc_audit_rules[] = {
       "this role may lose what it was told",
       "$c" },
 
+    { "P1", SCC_AUDIT_ALARM, SCC_AUDIT_STORE,
+      "the files of the store $s are on $v",
+      "they go when the machine or the container does; applied=1 will not be "
+      "said, and no journal may be deleted",
+      "data_directory = 'DIR'  (postgresql.conf, on a disk of the host)" },
+
     { "P2", SCC_AUDIT_ALARM, SCC_CAP_DELETE,
       "the store $s keeps no archive of its WAL: $v",
       "it cannot be brought back to a moment; no journal may be deleted",
@@ -302,10 +316,11 @@ static const scc_audit_rule_t  scc_audit_rules[] = {
       "take a copy of it now, then look at its disk and its log" },
 
     { "P5", SCC_AUDIT_ALARM, SCC_CAP_DELETE,
-      "no recent backup of the store $s is known: $v",
+      "the backups of the store $s are not recent enough: $v",
       "no journal may be deleted",
-      "SELECT scc.stamp_add('backup', STARTED, true, 'where');  (at the end "
-      "of the backup's job, every day)" },
+      "SELECT scc.stamp_add('full', STARTED, true, 'where');  (at the end of "
+      "a full backup, every week; 'backup' of another, every day; 'verify' "
+      "when pgbackrest verify has read them, every week)" },
 
     { "P6", SCC_AUDIT_ALARM, SCC_CAP_DELETE,
       "no copy of the store $s has been restored to try it: $v",
@@ -332,6 +347,12 @@ static const scc_audit_rule_t  scc_audit_rules[] = {
       "the copy elsewhere of the journal $s is late: $v",
       "what this host's end takes with it is gone",
       "see that sccctl ship runs, and what it says" },
+
+    { "O1", SCC_AUDIT_ALARM, SCC_CAP_DELETE|SCC_CAP_OFFSITE,
+      "the copy elsewhere of the journal $s is later than scc_offsite "
+      "permits: $v",
+      "contributions are refused",
+      "see that sccctl ship --journal $s --to DEST runs, and what it says" },
 };
 
 

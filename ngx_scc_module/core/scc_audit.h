@@ -26,6 +26,8 @@
 #define SCC_CAP_APPLY    0x08u      /* committed by the store: on its disk */
 #define SCC_CAP_DELETE   0x10u      /* the store's copies are such that the
                                        journal may be deleted */
+#define SCC_CAP_OFFSITE  0x20u      /* the copy elsewhere is as young as it
+                                       must be */
 
 typedef enum {
     SCC_AUDIT_WARN = 0,             /* to be known */
@@ -77,6 +79,7 @@ typedef enum {
     SCC_AUDIT_R4_RIGHTS,
     SCC_AUDIT_R5_LOST,
     SCC_AUDIT_R5_GROUP,
+    SCC_AUDIT_R6_VOLATILE,
     SCC_AUDIT_R6_GONE,
     SCC_AUDIT_R6_OTHER,
     SCC_AUDIT_R7,
@@ -84,6 +87,7 @@ typedef enum {
     SCC_AUDIT_P1_HIDDEN,
     SCC_AUDIT_P1_SETTING,
     SCC_AUDIT_P1_COMMIT,
+    SCC_AUDIT_P1_VOLATILE,
     SCC_AUDIT_P2,
     SCC_AUDIT_P3_FAILED,
     SCC_AUDIT_P3_BEHIND,
@@ -95,6 +99,7 @@ typedef enum {
     SCC_AUDIT_P7_ALONE,
     SCC_AUDIT_O1_NONE,
     SCC_AUDIT_O1_LATE,
+    SCC_AUDIT_O1_REQUIRED,
     SCC_AUDIT_N
 } scc_audit_code_t;
 
@@ -169,6 +174,8 @@ bool scc_audit_has_word(const char *text, const char *word);
 
 #define SCC_AUDIT_DIRS   2
 #define SCC_AUDIT_SYNCS  20         /* of J4; their median counts */
+#define SCC_AUDIT_SYNC_FAST  20     /* us; a sync that takes less wants
+                                       another proof than that it returned */
 #define SCC_AUDIT_PATH   4096
 
 /* File systems that a person may vouch for, bits of "allow". */
@@ -180,6 +187,9 @@ bool scc_audit_has_word(const char *text, const char *word);
 #define SCC_FS_9P       0x10u
 
 unsigned scc_audit_fs(const char *name);    /* the bit; 0: there is none */
+
+/* Its name, if what is on it goes with its memory or its container. */
+const char *scc_audit_volatile(uint64_t fs_type);
 
 
 typedef struct {
@@ -199,6 +209,9 @@ typedef struct {
     /* what was written and read back; not by "nginx -t" */
     bool                probed;
     uint32_t            sync_usec;
+    uint32_t            syncs;      /* of a block each, that were tried */
+    uint64_t            disk_blocks;    /* that its disk counted meanwhile;
+                                           0: none, or it counts nothing */
     char                failed[SCC_AUDIT_TEXT]; /* "": nothing */
 } scc_audit_dir_t;
 
@@ -282,6 +295,7 @@ typedef struct {
     bool                file;       /* the one it appends to is there */
     char                file_name[SCC_AUDIT_TEXT];
     uint64_t            file_ino;
+    uint64_t            fs_type;    /* f_type of statfs(); 0: not known */
     char                known_file[SCC_AUDIT_TEXT];
     uint64_t            known_ino;
 
@@ -328,6 +342,7 @@ typedef struct {
     char                standbys[SCC_AUDIT_WORD];   /* ..._standby_names */
     char                directory[SCC_AUDIT_TEXT];  /* "": not told */
     bool                local;
+    uint64_t            fs_type;    /* of its directory; 0: not known */
     bool                stamps;     /* the second statement can be asked */
     bool                recovery;
     bool                archive_failing;
@@ -337,7 +352,9 @@ typedef struct {
     uint64_t            connected;                  /* standbys */
 
     /* seconds since; UINT64_MAX: never, or not known */
-    uint64_t            backup_age;
+    uint64_t            backup_age;                 /* of any */
+    uint64_t            full_age;
+    uint64_t            verify_age;                 /* one was read again */
     uint64_t            drill_age;
 } scc_audit_store_t;
 
@@ -360,6 +377,8 @@ typedef struct {
     uint64_t            sealed;     /* segments without a mark */
     uint64_t            oldest;     /* seconds, of these */
     uint64_t            tail;       /* seconds, of the tail's last copy */
+    uint64_t            limit;      /* seconds; later than that nothing may be
+                                       taken; 0: it may */
 } scc_audit_copy_t;
 
 void scc_audit_copy(scc_report_t *r, const scc_audit_copy_t *c);

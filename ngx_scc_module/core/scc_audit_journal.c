@@ -9,7 +9,6 @@
 #include "scc_audit.h"
 
 
-#define SCC_AUDIT_FAST  20          /* us of a sync: less is a lie */
 #define SCC_AUDIT_SLOW  50000       /* us: more is slow */
 #define SCC_AUDIT_FULL  85          /* per cent */
 #define SCC_AUDIT_NEAR  70
@@ -83,6 +82,23 @@ scc_audit_fs(const char *name)
     }
 
     return 0;
+}
+
+
+const char *
+scc_audit_volatile(uint64_t fs_type)
+{
+    const scc_audit_fs_t  *fs;
+
+    for (fs = scc_audit_file_systems; fs->name != NULL; fs++) {
+        if (fs->type == fs_type
+            && (fs->allow == 0 || fs->allow == SCC_FS_OVERLAY))
+        {
+            return fs->name;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -250,7 +266,10 @@ scc_audit_dir_probe(scc_report_t *r, const scc_audit_dir_t *d)
         return;
     }
 
-    if (d->sync_usec < SCC_AUDIT_FAST) {
+    /* a disk whose power is protected may be that fast, but then it has been
+       written to, and has counted it */
+
+    if (d->sync_usec < SCC_AUDIT_SYNC_FAST && d->disk_blocks < d->syncs) {
         scc_audit_count(text, d->sync_usec);
         scc_audit_add(r, SCC_AUDIT_J4_FAST, d->dir, text, NULL);
 

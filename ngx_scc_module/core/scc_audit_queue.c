@@ -351,16 +351,26 @@ scc_audit_queue_stream(scc_report_t *r, const scc_audit_queue_t *q)
 static void
 scc_audit_queue_file(scc_report_t *r, const scc_audit_queue_t *q)
 {
+    const char  *fs;
+
     if (!q->files || scc_audit_bad(q->appendonly, "yes")) {
         return;
     }
 
     if (!q->file) {
         scc_audit_add(r, SCC_AUDIT_R6_GONE, q->name, q->dir, NULL);
+        return;
+    }
 
-    } else if (q->known_ino != 0 && q->known_ino != q->file_ino
-               && strcmp(q->known_file, q->file_name) == 0
-               && strcmp(q->known_run_id, q->run_id) == 0)
+    fs = scc_audit_volatile(q->fs_type);
+
+    if (fs != NULL) {
+        scc_audit_add(r, SCC_AUDIT_R6_VOLATILE, q->name, fs, NULL);
+    }
+
+    if (q->known_ino != 0 && q->known_ino != q->file_ino
+        && strcmp(q->known_file, q->file_name) == 0
+        && strcmp(q->known_run_id, q->run_id) == 0)
     {
         scc_audit_add(r, SCC_AUDIT_R6_OTHER, q->name, q->file_name, NULL);
     }

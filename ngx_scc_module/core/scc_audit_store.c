@@ -12,6 +12,7 @@
 
 #define SCC_AUDIT_HOUR    ((uint64_t) 3600)
 #define SCC_AUDIT_BACKUP  (26 * SCC_AUDIT_HOUR)
+#define SCC_AUDIT_WEEK    (7 * 24 * SCC_AUDIT_HOUR)
 #define SCC_AUDIT_DRILL   (35 * 24 * SCC_AUDIT_HOUR)
 #define SCC_AUDIT_BEHIND  2         /* segments of WAL, and an hour */
 #define SCC_AUDIT_LAG     60        /* seconds, of the copy elsewhere */
@@ -91,8 +92,10 @@ const char  scc_audit_store_sql[] =
 
 
 const char  scc_audit_stamp_sql[] =
-    "SELECT kind, floor(greatest(0, extract(epoch FROM clock_timestamp()"
-    " - max(finished))))::text FROM scc.stamp WHERE ok GROUP BY kind";
+    "SELECT k.kind, floor(greatest(0, extract(epoch FROM clock_timestamp()"
+    " - max(s.finished))))::text FROM scc.stamp s CROSS JOIN LATERAL unnest("
+    "CASE s.kind WHEN 'full' THEN ARRAY['full', 'backup']"
+    " ELSE ARRAY[s.kind] END) AS k(kind) WHERE s.ok GROUP BY k.kind";
 
 
 #define scc_audit_row(name, as, field, setting)                              \
@@ -135,6 +138,8 @@ static const scc_audit_row_t  scc_audit_rows[] = {
                   checksum_failures, false),
     scc_audit_row("connected", SCC_AUDIT_AS_NUMBER, connected, false),
     scc_audit_row("backup", SCC_AUDIT_AS_NUMBER, backup_age, false),
+    scc_audit_row("full", SCC_AUDIT_AS_NUMBER, full_age, false),
+    scc_audit_row("verify", SCC_AUDIT_AS_NUMBER, verify_age, false),
     scc_audit_row("drill", SCC_AUDIT_AS_NUMBER, drill_age, false),
     { NULL, 0, 0, SCC_AUDIT_AS_WORD, false }
 };
@@ -166,6 +171,8 @@ scc_audit_store_begin(scc_audit_store_t *s)
     memset(s, 0, sizeof(scc_audit_store_t));
 
     s->backup_age = UINT64_MAX;
+    s->full_age = UINT64_MAX;
+    s->verify_age = UINT64_MAX;
     s->drill_age = UINT64_MAX;
 }
 
@@ -229,6 +236,8 @@ scc_audit_store_set(scc_audit_store_t *s, scc_str_t name, scc_str_t value)
 void
 scc_audit_store(scc_report_t *r, const scc_audit_store_t *s)
 {
+    const char  *fs;
+
     if (s->error[0] != '\0') {
         scc_audit_add(r, SCC_AUDIT_P1_SILENT, s->name, s->error, NULL);
         return;
@@ -243,6 +252,12 @@ scc_audit_store(scc_report_t *r, const scc_audit_store_t *s)
     scc_audit_store_commit(r, s);
     scc_audit_store_archive(r, s);
     scc_audit_store_copies(r, s);
+
+    fs = scc_audit_volatile(s->fs_type);
+
+    if (fs != NULL) {
+        scc_audit_add(r, SCC_AUDIT_P1_VOLATILE, s->name, fs, NULL);
+    }
 
     if (s->recovery) {
         scc_audit_add(r, SCC_AUDIT_P7_STANDBY, s->name, NULL, NULL);
@@ -329,6 +344,13 @@ scc_audit_store_archive(scc_report_t *r, const scc_audit_store_t *s)
     } else if (strcmp(s->archive_mode, "off") == 0) {
         scc_audit_say(seen, sizeof(seen), "archive_mode = off", "", "");
 
+    } else if (strstr(s->archive_command, "archive-push-queue-max") != NULL) {
+
+        /* pgbackrest says then that it has archived what it throws away */
+
+        scc_audit_say(seen, sizeof(seen), "archive-push-queue-max lets it "
+                      "drop some", "", "");
+
     } else if (s->archive_library[0] == '\0') {
 
         for (i = 0; scc_audit_nothing[i] != NULL; i++) {
@@ -361,7 +383,17 @@ scc_audit_store_archive(scc_report_t *r, const scc_audit_store_t *s)
 static void
 scc_audit_store_copies(scc_report_t *r, const scc_audit_store_t *s)
 {
-    char  seen[SCC_AUDIT_TEXT];
+    char    seen[SCC_AUDIT_TEXT], part[SCC_AUDIT_TEXT];
+    size_t  i;
+
+    const struct {
+        uint64_t     age, limit;
+        const char  *what;
+    } backups[] = {
+        { s->backup_age, SCC_AUDIT_BACKUP, "the last one: " },
+        { s->full_age, SCC_AUDIT_WEEK, "the last full one: " },
+        { s->verify_age, SCC_AUDIT_WEEK, "the last that was verified: " },
+    };
 
     if (strcmp(s->checksums, "off") == 0) {
         scc_audit_add(r, SCC_AUDIT_P4_OFF, s->name, NULL, NULL);
@@ -373,8 +405,18 @@ scc_audit_store_copies(scc_report_t *r, const scc_audit_store_t *s)
         scc_audit_add(r, SCC_AUDIT_P4_FAILED, s->name, seen, NULL);
     }
 
-    if (s->backup_age > SCC_AUDIT_BACKUP) {
-        scc_audit_ago(seen, "the last one: ", s->backup_age);
+    seen[0] = '\0';
+
+    for (i = 0; i < sizeof(backups) / sizeof(backups[0]); i++) {
+
+        if (backups[i].age > backups[i].limit) {
+            scc_audit_ago(part, backups[i].what, backups[i].age);
+            scc_audit_cat(seen, sizeof(seen), seen[0] != '\0' ? ", " : "");
+            scc_audit_cat(seen, sizeof(seen), part);
+        }
+    }
+
+    if (seen[0] != '\0') {
         scc_audit_add(r, SCC_AUDIT_P5, s->name, seen, NULL);
     }
 
@@ -388,21 +430,44 @@ scc_audit_store_copies(scc_report_t *r, const scc_audit_store_t *s)
 void
 scc_audit_copy(scc_report_t *r, const scc_audit_copy_t *c)
 {
-    char  seen[SCC_AUDIT_TEXT];
+    bool      required;
+    char      seen[SCC_AUDIT_TEXT];
+    uint64_t  lag;
 
     if (!c->known) {
         return;
     }
 
-    if (!c->ever) {
+    lag = UINT64_MAX;
+
+    scc_audit_say(seen, sizeof(seen), "there is none", "", "");
+
+    if (c->ever && c->sealed != 0 && c->oldest > SCC_AUDIT_LAG) {
+        lag = c->oldest;
+        scc_audit_ago(seen, "a segment waits for ", lag);
+
+    } else if (c->ever) {
+        lag = c->tail;
+        scc_audit_ago(seen, "the last whole round: ", lag);
+    }
+
+    /* of both, what is later */
+
+    required = c->limit != 0
+               && (!c->ever || c->tail > c->limit
+                   || (c->sealed != 0 && c->oldest > c->limit));
+
+    if (c->limit != 0) {
+        r->caps |= SCC_CAP_OFFSITE;
+    }
+
+    if (required) {
+        scc_audit_add(r, SCC_AUDIT_O1_REQUIRED, c->dir, seen, NULL);
+
+    } else if (!c->ever) {
         scc_audit_add(r, SCC_AUDIT_O1_NONE, c->dir, NULL, NULL);
 
-    } else if (c->sealed != 0 && c->oldest > SCC_AUDIT_LAG) {
-        scc_audit_ago(seen, "a segment waits for ", c->oldest);
-        scc_audit_add(r, SCC_AUDIT_O1_LATE, c->dir, seen, NULL);
-
-    } else if (c->tail > SCC_AUDIT_LAG) {
-        scc_audit_ago(seen, "the last whole round: ", c->tail);
+    } else if (lag > SCC_AUDIT_LAG) {
         scc_audit_add(r, SCC_AUDIT_O1_LATE, c->dir, seen, NULL);
     }
 }

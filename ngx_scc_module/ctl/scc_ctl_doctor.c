@@ -244,6 +244,7 @@ scc_ctl_doctor_look(scc_ctl_doctor_t *d)
 
         if (d->store.local && d->store.directory[0] != '\0') {
             j->store_dev = scc_probe_dev(d->store.directory);
+            d->store.fs_type = scc_probe_fs(d->store.directory);
         }
 
         scc_probe_try(j, SCC_CTL_DOCTOR_SYNCS);

@@ -343,7 +343,8 @@ scc_ctl_prune_backup(const scc_ctl_prune_t *pr, const scc_ctl_segment_t *s,
     res = scc_ctl_pg_query(pr->pg, "looking for a backup",
                            "SELECT EXISTS (SELECT FROM scc.stamp t"
                            " WHERE t.ok AND t.began <= clock_timestamp()"
-                           "  AND (t.kind = 'backup' OR t.kind = 'drill'"
+                           "  AND (t.kind IN ('backup', 'full')"
+                           "   OR t.kind = 'drill'"
                            "   AND t.began > to_timestamp($2::bigint))"
                            "  AND t.began > (SELECT coalesce("
                            "   max(l.applied_at) FILTER (WHERE l.segment_id"

@@ -8,7 +8,8 @@
 #include "scc_probe.h"
 
 
-#define NGX_SCC_AUDIT_LINE  1024        /* bytes of a finding */
+#define NGX_SCC_AUDIT_LINE     1024     /* bytes of a finding */
+#define NGX_SCC_OFFSITE_LIMIT  3600     /* s */
 
 
 static ngx_int_t ngx_scc_audit_findings(ngx_conf_t *cf, scc_report_t *r,
@@ -42,6 +43,50 @@ ngx_scc_conf_allow_fs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         smcf->caps.allow |= fs;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_scc_conf_offsite(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_scc_main_conf_t *smcf = conf;
+
+    ngx_str_t  *value;
+
+    if (smcf->caps.offsite != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
+        smcf->caps.offsite = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "required") != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value in \"%V\": it is \"off\", or "
+                           "\"required\" and a time", &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    smcf->caps.offsite = NGX_SCC_OFFSITE_LIMIT;
+
+    if (cf->args->nelts == 3) {
+        smcf->caps.offsite = ngx_parse_time(&value[2], 1);
+
+        if (smcf->caps.offsite == (time_t) NGX_ERROR
+            || smcf->caps.offsite == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" is no time for \"%V\": at least a "
+                               "second, as in 10m", &value[2], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
     }
 
     return NGX_CONF_OK;

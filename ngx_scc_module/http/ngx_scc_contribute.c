@@ -372,13 +372,13 @@ ngx_scc_contribute_identify(ngx_scc_contribute_t *c)
 static ngx_int_t
 ngx_scc_contribute_begin(ngx_scc_contribute_t *c)
 {
-    ngx_int_t  rc;
+    ngx_int_t    rc;
+    const char  *refused;
 
-    if (c->smcf->caps.strict && ngx_scc_caps_copies(&c->smcf->caps) == 0) {
-        return ngx_scc_contribute_refuse(c, NGX_SCC_TOLD_REFUSED,
-                                         "the journal is not known to be "
-                                         "durable, nothing was taken; try "
-                                         "again after Retry-After seconds");
+    refused = ngx_scc_caps_refused(&c->smcf->caps);
+
+    if (refused != NULL) {
+        return ngx_scc_contribute_refuse(c, NGX_SCC_TOLD_REFUSED, refused);
     }
 
     c->ack_end = ngx_current_msec + c->slcf->ack_timeout;

@@ -283,6 +283,7 @@ char *ngx_scc_conf_journal_pool(ngx_conf_t *cf, ngx_command_t *cmd,
 
 /* ngx_scc_audit_conf.c */
 char *ngx_scc_conf_allow_fs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_scc_conf_offsite(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 /* The journal as it can be seen without writing: an error if strict. */
 char *ngx_scc_audit_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf);
 /* A copy of cf that stands at the line of "scc_journal". */

@@ -378,6 +378,13 @@ static ngx_command_t  ngx_scc_commands[] = {
       0,
       NULL },
 
+    { ngx_string("scc_offsite"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_scc_conf_offsite,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("scc_contribution_max"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,

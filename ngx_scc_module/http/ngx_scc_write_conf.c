@@ -39,6 +39,7 @@ ngx_scc_write_create_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf)
     smcf->journal.pending_max = NGX_CONF_UNSET_SIZE;
     smcf->caps.strict = NGX_CONF_UNSET_UINT;
     smcf->caps.interval = NGX_CONF_UNSET_MSEC;
+    smcf->caps.offsite = NGX_CONF_UNSET;
     smcf->contribution_max = NGX_CONF_UNSET_SIZE;
 
     smcf->queue.connections = 1;
@@ -64,6 +65,7 @@ ngx_scc_write_init_conf(ngx_conf_t *cf, ngx_scc_main_conf_t *smcf)
     ngx_conf_init_size_value(smcf->contribution_max, 256 * 1024);
     ngx_conf_init_uint_value(smcf->caps.strict, 1);
     ngx_conf_init_msec_value(smcf->caps.interval, 30000);
+    ngx_conf_init_value(smcf->caps.offsite, 0);
 
     /* a batch begins and ends at a block, and so does a segment */
 

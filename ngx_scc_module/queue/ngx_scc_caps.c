@@ -9,6 +9,7 @@
 #include "scc_probe.h"
 
 
+#define NGX_SCC_CAPS_DISKS  (SCC_CAP_JOURNAL|SCC_CAP_COPY|SCC_CAP_OFFSITE)
 #define NGX_SCC_CAPS_LIMIT  500         /* ms, of the syncs at a start */
 #define NGX_SCC_CAPS_GRACE  30000       /* ms that an audit may take */
 
@@ -22,6 +23,7 @@ void
 ngx_scc_caps_start(ngx_scc_caps_conf_t *conf, ngx_log_t *log)
 {
     scc_report_t             *r;
+    scc_audit_copy_t          copy;
     scc_audit_journal_t      *j;
     ngx_scc_audit_shared_t   *audit;
 
@@ -31,7 +33,7 @@ ngx_scc_caps_start(ngx_scc_caps_conf_t *conf, ngx_log_t *log)
     if (__atomic_load_n(&audit->key, __ATOMIC_ACQUIRE) == conf->key) {
         conf->own = (unsigned) __atomic_load_n(&audit->caps,
                                                __ATOMIC_RELAXED)
-                    & (SCC_CAP_JOURNAL|SCC_CAP_COPY);
+                    & NGX_SCC_CAPS_DISKS;
         return;
     }
 
@@ -45,12 +47,22 @@ ngx_scc_caps_start(ngx_scc_caps_conf_t *conf, ngx_log_t *log)
         scc_audit_begin(r);
         scc_audit_journal(r, j);
 
-        conf->own = scc_audit_caps(r) & (SCC_CAP_JOURNAL|SCC_CAP_COPY);
+        if (conf->offsite != 0) {
+            ngx_memzero(&copy, sizeof(scc_audit_copy_t));
+
+            copy.dir = (char *) conf->journal->dirs[0].data;
+            copy.limit = (uint64_t) conf->offsite;
+
+            scc_probe_copy(&copy);
+            scc_audit_copy(r, &copy);
+        }
+
+        conf->own = scc_audit_caps(r) & NGX_SCC_CAPS_DISKS;
 
         /* the other bits are the helper's, who may be as far */
 
         (void) __atomic_fetch_and(&audit->caps,
-                                  ~(uint64_t) (SCC_CAP_JOURNAL|SCC_CAP_COPY),
+                                  ~(uint64_t) NGX_SCC_CAPS_DISKS,
                                   __ATOMIC_RELAXED);
         (void) __atomic_fetch_or(&audit->caps, conf->own, __ATOMIC_RELAXED);
         __atomic_store_n(&audit->journal, ngx_scc_pending_boot(),
@@ -84,7 +96,7 @@ ngx_scc_caps(ngx_scc_caps_conf_t *conf)
     }
 
     if (ngx_scc_caps_fresh(conf, &audit->journal)) {
-        caps |= proven & (SCC_CAP_JOURNAL|SCC_CAP_COPY);
+        caps |= proven & NGX_SCC_CAPS_DISKS;
     }
 
     return caps;
@@ -100,6 +112,27 @@ ngx_scc_caps_copies(ngx_scc_caps_conf_t *conf)
 
     return (caps & SCC_CAP_JOURNAL) == 0 ? 0
            : (caps & SCC_CAP_COPY) == 0 ? 1 : conf->journal->n_dirs;
+}
+
+
+const char *
+ngx_scc_caps_refused(ngx_scc_caps_conf_t *conf)
+{
+    unsigned  caps;
+
+    caps = ngx_scc_caps(conf);
+
+    if (conf->strict && (caps & SCC_CAP_JOURNAL) == 0) {
+        return "the journal is not known to be durable, nothing was taken; "
+               "try again after Retry-After seconds";
+    }
+
+    if (conf->offsite != 0 && (caps & SCC_CAP_OFFSITE) == 0) {
+        return "the journal's copy in another place is late, nothing was "
+               "taken; try again after Retry-After seconds";
+    }
+
+    return NULL;
 }
 
 
@@ -164,6 +197,7 @@ ngx_scc_caps_key(ngx_scc_caps_conf_t *conf)
 
     return ((uint64_t) crc << 32)
            ^ ((uint64_t) journal->segment_size << 8)
+           ^ ((uint64_t) conf->offsite << 4)
            ^ ((uint64_t) conf->allow << 1) ^ 1;
 }
 

@@ -23,6 +23,8 @@ typedef struct {
     ngx_uint_t               strict;    /* scc_audit */
     ngx_msec_t               interval;
     ngx_uint_t               allow;     /* SCC_FS_... */
+    time_t                   offsite;   /* how late the copy elsewhere may
+                                           be; 0: as it likes */
     ngx_scc_journal_conf_t  *journal;
     ngx_scc_pending_t       *pending;
     ngx_uint_t               workers;
@@ -43,6 +45,9 @@ unsigned ngx_scc_caps(ngx_scc_caps_conf_t *conf);
 
 /* On how many disks a record is, once it is in the journal. */
 ngx_uint_t ngx_scc_caps_copies(ngx_scc_caps_conf_t *conf);
+
+/* Why no contribution is taken now, for who sent one; NULL: it is. */
+const char *ngx_scc_caps_refused(ngx_scc_caps_conf_t *conf);
 
 /* The helper, who asks more, has not found the queue wanting. */
 ngx_uint_t ngx_scc_caps_queue(ngx_scc_pending_t *pending);

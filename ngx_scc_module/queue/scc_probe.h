@@ -32,6 +32,9 @@ void scc_probe_try(scc_audit_journal_t *j, unsigned limit);
 /* The number of the disk of a local directory; 0: not to be seen. */
 uint64_t scc_probe_dev(const char *dir);
 
+/* Its file system, as scc_audit_dir_t's fs_type; 0: not to be seen. */
+uint64_t scc_probe_fs(const char *dir);
+
 /* Looks for the file a local Redis appends to; q->dir and the names of its
    files are known.  q->files stays false where it may not look. */
 void scc_probe_queue(scc_audit_queue_t *q);

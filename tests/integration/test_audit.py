@@ -304,7 +304,7 @@ class Stack:
 def doctor(*args, status=3, env=None):
     p = run([SCCCTL, "doctor", "--json", *args], check=False,
             stderr=subprocess.PIPE, env=dict(os.environ, **(env or {})))
-    assert p.returncode == status, (p.returncode, p.stdout, p.stderr)
+    assert status in (None, p.returncode), (p.returncode, p.stdout, p.stderr)
     return json.loads(p.stdout)
 
 
@@ -441,6 +441,30 @@ def test_claims(stack):
         "journal": 1, "queue": 1, "applied": 1}, 10, "the claims", 0.2)
 
 
+def test_backups(stack):
+    """P5: one of any kind, a full one, and one that was verified."""
+    def seen():
+        return [f["finding"].split(": ", 1)[1] for f in stack.find("P5")]
+    try:
+        for kind, want in (
+                (None, ["the last one: never, the last full one: never, "
+                        "the last that was verified: never"]),
+                ("backup", ["the last full one: never, the last that was "
+                            "verified: never"]),
+                ("full", ["the last that was verified: never"]),
+                ("verify", [])):
+            if kind:
+                stack.pg.query(f"SELECT scc.stamp_add('{kind}', "
+                               "clock_timestamp(), true, '')")
+            wait_until(lambda: seen() == want, 30, f"P5 after {kind}")
+        stack.pg.query("DELETE FROM scc.stamp WHERE kind <> 'full' "
+                       "RETURNING 1")
+        wait_until(lambda: seen() == ["the last that was verified: never"],
+                   30, "a full one to be a backup, too")
+    finally:
+        stack.pg.query("DELETE FROM scc.stamp RETURNING 1")
+
+
 def test_queue_emptied(stack):
     """R5: ids of a stream never go back."""
     for _ in range(3):
@@ -481,6 +505,27 @@ def test_eatmydata():
         doc = s.doctor(env={"LD_PRELOAD": library()})
         assert s.said("J5", "libeatmydata", doc) and s.said("J4", "", doc)
         assert doc["journal"] == 0
+
+
+def test_fast_disk(place, tmp_path_factory):
+    """J4: a sync that seems to take no time is believed if the disk counted
+    what was written (one with protected power may be so fast), and is not
+    if nothing reached it."""
+    shim = str(tmp_path_factory.mktemp("fast") / "fast.so")
+    source = os.path.join(os.path.dirname(__file__), "fast_shim.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", shim, source, "-ldl"],
+                   check=True)
+    path = place()
+    dev = os.stat(path).st_dev
+    if not os.path.exists(
+            f"/sys/dev/block/{os.major(dev)}:{os.minor(dev)}/stat"):
+        pytest.skip("no disk that counts below /var/lib")
+    for how, found in (("clock", False), ("lie", True)):
+        doc = doctor("--journal", path, "--user", SERVER_USER, status=None,
+                     env={"LD_PRELOAD": shim, "SCC_FAST": how})
+        ids = [f["id"] for f in doc["findings"]]
+        assert ("J4" in ids) == found and "J5" not in ids, (how, doc)
+        assert doc["journal"] == (0 if found else 1)
 
 
 def test_settings_hidden(stack):
@@ -574,6 +619,34 @@ def test_strict_refuses_contributions(place):
             assert s.nginx.get("/v1/places?bbox=1,1,2,2").status == 200
         wait_until(lambda: not s.find("J1"), 10, "the end of J1")
         assert s.durability()["journal"] == 1
+
+
+def test_offsite_required(place):
+    """O1 with scc_offsite: nothing is taken that only this host would have
+    for longer than it says."""
+    path, dest = place(), place()
+    with Stack(dirs=[path], scc_offsite="required 60s") as s:
+        a = s.nginx.post()
+        assert a.status == 503 and b"is late, nothing was taken" in a.body
+        assert int(a.headers["retry-after"]) > 0
+        assert s.find("O1", "later than scc_offsite permits: there is none")
+        assert list(s.nginx.ids()) == []
+        assert s.nginx.get("/v1/places?bbox=1,1,2,2").status == 200
+
+        ship = lambda: sccctl("ship", "--once", "--to", dest, path)
+        late = os.path.join(path, "shipped")
+        ship()
+        wait_until(lambda: s.nginx.post().status == 202, 30, "a copy")
+        assert not s.find("O1")
+
+        os.utime(late, (time.time() - 90,) * 2)
+        wait_until(lambda: s.nginx.post().status == 503, 30, "to be late")
+        assert s.find("O1", "the last whole round: ")
+        # also for a worker of another configuration
+        s.nginx.reload()
+        wait_until(lambda: s.nginx.post().status == 503, 30, "to be late")
+        ship()
+        wait_until(lambda: s.nginx.post().status == 202, 30, "a copy")
 
 
 # -- sccctl doctor -----------------------------------------------------------

@@ -71,6 +71,9 @@ MAIN = {
                                              "16m", "17m"]),
     "scc_audit": (["strict", "warn"], ["", "x", "on", "strict 1"]),
     "scc_audit_interval": (["100ms", "30s", "5m"], ["0", "x", "", "-1"]),
+    "scc_offsite": (["off", "required", "required 10m", "required 1s"],
+                    ["", "on", "off 1h", "required 0", "required x",
+                     "required -1", "required 1h 2h"]),
     "scc_journal_allow_fs": (["overlay", "nfs cifs fuse 9p"],
                              ["", "tmpfs", "ext4", "overlay;x"]),
     "scc_queue": (

@@ -71,6 +71,7 @@ good_journal(void)
         d->files_free = 900;
         d->probed = true;
         d->sync_usec = 110;
+        d->syncs = 20;
     }
 }
 
@@ -109,6 +110,8 @@ test_journal(void **state)
         { 9, "J3", BOTH },
         { 10, "J3", BOTH },
         { 11, "J4", SCC_CAP_JOURNAL },
+        { 29, "J4", SCC_CAP_JOURNAL },      /* a block is missing */
+        { 30, "", BOTH },                   /* fast, and on the disk */
         { 12, "J4", BOTH },
         { 13, "J5", 0 },
         { 14, "J5", BOTH },
@@ -163,6 +166,8 @@ test_journal(void **state)
         case 25: journal.store_dev = d->dev; break;
         case 26: journal.limited = true; journal.limit = 15; break;
         case 27: d->bytes_free = 25000; break;
+        case 29: d->sync_usec = 9; d->disk_blocks = 19; break;
+        case 30: d->sync_usec = 9; d->disk_blocks = 20; break;
         case 28: d->fs_type = journal.dirs[1].fs_type = 0x858458f6; break;
         default: break;
         }
@@ -350,6 +355,9 @@ test_queue(void **state)
         { 23, "R1", SCC_CAP_QUEUE },
         { 24, "", SCC_CAP_QUEUE },
         { 25, "R2", SCC_CAP_QUEUE },
+        { 26, "R6", 0 },
+        { 27, "R6", 0 },
+        { 28, "", SCC_CAP_QUEUE },          /* not its container's */
     };
 
     (void) state;
@@ -391,6 +399,9 @@ test_queue(void **state)
         case 25: config("maxmemory-policy", "volatile-lru");
             config("maxmemory", "0");
             break;
+        case 26: queue.fs_type = 0x794c7630; break;
+        case 27: queue.fs_type = 0x01021994; break;
+        case 28: queue.fs_type = 0x6969; break;
         default: break;
         }
 
@@ -443,6 +454,8 @@ good_store(void)
     row("archive_age", "100");
     row("archive_behind", "0");
     row("backup", "3600");
+    row("full", "604800");
+    row("verify", "604800");
     row("drill", "86400");
 }
 
@@ -473,6 +486,10 @@ test_store(void **state)
         { "data_checksums", "off", "P4", SCC_CAP_APPLY|SCC_CAP_DELETE },
         { "checksum_failures", "2", "P4", SCC_CAP_APPLY },
         { "backup", "93601", "P5", SCC_CAP_APPLY },
+        { "full", "604801", "P5", SCC_CAP_APPLY },
+        { "verify", "604801", "P5", SCC_CAP_APPLY },
+        { "archive_command", "pgbackrest --archive-push-queue-max=1GB "
+          "archive-push %p", "P2", SCC_CAP_APPLY },
         { "drill", "3024001", "P6", SCC_CAP_APPLY },
         { "recovery", "true", "P7", 0 },
         { "synchronous_standby_names", "s1", "P7", SCC_CAP_DELETE },
@@ -502,6 +519,24 @@ test_store(void **state)
     scc_audit_begin(&report);
     scc_audit_store(&report, &store);
     assert_str(scc_test_z(ids()), "P3");
+
+    good_store();
+    row("backup", "200000");
+    row("full", "691200");
+
+    scc_audit_begin(&report);
+    scc_audit_store(&report, &store);
+    assert_str(scc_test_z(ids()), "P5");
+    assert_str(scc_test_z(report.finding[0].seen),
+               "the last one: 2 days, the last full one: 8 days");
+
+    good_store();
+    store.fs_type = 0x794c7630;
+
+    scc_audit_begin(&report);
+    scc_audit_store(&report, &store);
+    assert_str(scc_test_z(ids()), "P1");
+    assert_int_equal(scc_audit_caps(&report), 0);
 
     /* what does not answer, or hides its settings, proves nothing */
 
@@ -593,6 +628,59 @@ test_copy(void **state)
     c.tail = 3600;
     scc_audit_copy(&report, &c);
     assert_int_equal(report.n, 2);
+    assert_int_equal(scc_audit_caps(&report), 0);
+}
+
+
+/* scc_offsite required: proven only by a copy that is young enough. */
+
+static void
+test_copy_required(void **state)
+{
+    size_t            i;
+    scc_audit_copy_t  c;
+
+    static const struct {
+        bool               known, ever;
+        uint64_t           sealed, oldest, tail;
+        bool               proven;
+        int                code;
+    } cases[] = {
+        { false, false, 0, 0, UINT64_MAX, false, -1 },
+        { true, false, 0, 0, UINT64_MAX, false, SCC_AUDIT_O1_REQUIRED },
+        { true, true, 0, 0, UINT64_MAX, false, SCC_AUDIT_O1_REQUIRED },
+        { true, true, 0, 0, 5, true, -1 },
+        { true, true, 0, 0, 600, true, SCC_AUDIT_O1_LATE },
+        { true, true, 0, 0, 601, false, SCC_AUDIT_O1_REQUIRED },
+        { true, true, 1, 601, 5, false, SCC_AUDIT_O1_REQUIRED },
+        { true, true, 1, 61, 601, false, SCC_AUDIT_O1_REQUIRED },
+        { true, true, 1, 600, 5, true, SCC_AUDIT_O1_LATE },
+    };
+
+    (void) state;
+
+    for (i = 0; i < scc_test_items(cases); i++) {
+        memset(&c, 0, sizeof(c));
+
+        c.dir = "/a";
+        c.limit = 600;
+        c.known = cases[i].known;
+        c.ever = cases[i].ever;
+        c.sealed = cases[i].sealed;
+        c.oldest = cases[i].oldest;
+        c.tail = cases[i].tail;
+
+        scc_audit_begin(&report);
+        scc_audit_copy(&report, &c);
+
+        if (((scc_audit_caps(&report) & SCC_CAP_OFFSITE) != 0)
+            != cases[i].proven
+            || report.n != (cases[i].code != -1)
+            || (report.n && (int) report.finding[0].code != cases[i].code))
+        {
+            fail_msg("case %zu: \"%s\"", i, ids());
+        }
+    }
 }
 
 
@@ -642,6 +730,7 @@ main(void)
         cmocka_unit_test(test_store),
         cmocka_unit_test(test_cure),
         cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_copy_required),
         cmocka_unit_test(test_bounds),
     };
 

@@ -4,17 +4,19 @@
 -- Backups and drills that this store knows of.  Whoever makes backups says
 -- so when one is finished:
 --
---     SELECT scc.stamp_add('backup', TIMESTAMPTZ '...began...', true, 'full')
+--     SELECT scc.stamp_add('full', TIMESTAMPTZ '...began...', true, 'where')
 --
--- "sccctl drill" does it itself.  No segment of a journal is deleted that
--- neither of them covers.
+-- 'backup' if it is not a full one; 'verify' when all of them were read again
+-- and found good.  "sccctl drill" does it itself.  No segment of a journal is
+-- deleted that no backup or drill covers.
 --
 
 SET ROLE scc_owner;
 
 CREATE TABLE scc.stamp (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind      text NOT NULL CHECK (kind IN ('backup', 'drill')),
+    kind      text NOT NULL CHECK (kind IN ('backup', 'full', 'verify',
+                                             'drill')),
     began     timestamptz NOT NULL,     -- what was committed before is in it
     finished  timestamptz NOT NULL DEFAULT clock_timestamp(),
     ok        bool NOT NULL,
