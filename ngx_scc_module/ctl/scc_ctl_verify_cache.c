@@ -180,13 +180,18 @@ scc_ctl_cells_identity(scc_ctl_cells_t *cc, uint64_t *found)
 }
 
 
-/* scc:i:GENERATION: the store that the copies are of; 1: of another one. */
+/*
+ * scc:i:GENERATION: the store that the copies are of; 1: of another one.
+ * What follows is the store's life, which nginx counts: it begins anew when
+ * a store that went back has been replayed into.
+ */
 
 static int
 scc_ctl_cells_owner(scc_ctl_cells_t *cc, bool last)
 {
     int          rc;
     char         key[SCC_CTL_VERIFY_KEY];
+    size_t       len;
     PGresult    *res;
     redisReply  *reply;
     const char  *argv[2];
@@ -210,8 +215,11 @@ scc_ctl_cells_owner(scc_ctl_cells_t *cc, bool last)
     rc = -1;
 
     if (reply != NULL) {
-        rc = reply->type == REDIS_REPLY_STRING && PQntuples(res) == 1
-             && strcmp(reply->str, PQgetvalue(res, 0, 0)) != 0;
+        len = PQntuples(res) == 1 ? strlen(PQgetvalue(res, 0, 0)) : 0;
+
+        rc = reply->type == REDIS_REPLY_STRING && len != 0
+             && (strncmp(reply->str, PQgetvalue(res, 0, 0), len) != 0
+                 || (reply->str[len] != '\0' && reply->str[len] != '/'));
 
         if (rc && last) {
             printf("DIFFERS the cache's copies are of store %s, this one is "

@@ -194,6 +194,13 @@ def test_cache(parts):
         r.set("scc:i:1", b"0/1/2")
         code, text = parts.verify()
         assert code == 3 and "copies are of store 0/1/2" in text, text
+        # a store that was replayed into is the same, in another life
+        r.set("scc:i:1", who + b"/1")
+        code, text = parts.verify()
+        assert "copies are of store" not in text, text
+        r.set("scc:i:1", who + b"1")
+        code, text = parts.verify()
+        assert "copies are of store" in text, text
         r.set("scc:i:1", who)
         code, text = parts.verify("--generation", 7)
         assert code == 0 and "cells 0," in text, text
