@@ -140,12 +140,16 @@ def read_head(b):
         raise Damage(f"format {fmt}, schema {schema}")
     number, created, last = struct.unpack_from("<3Q", b, 64)
     prev_chain, n = struct.unpack_from("<II", b, 104)
-    if n > 128 or b[112 + n:BLOCK].strip(b"\0"):
+    erased, = struct.unpack_from("<I", b, 240)
+    if n > 128 or b[112 + n:240].strip(b"\0"):
         raise Damage("the host's name")
+    if erased > 1 or b[244:BLOCK].strip(b"\0"):
+        raise Damage("the rest of block 0")
     return {"crc": crc, "segment": b[16:32], "writer": b[32:48],
             "store": uuid.UUID(bytes=b[48:64]), "number": number,
             "created": created, "last_hlc": last, "previous": b[88:104],
-            "previous_chain": prev_chain, "host": b[112:112 + n].decode()}
+            "previous_chain": prev_chain, "host": b[112:112 + n].decode(),
+            "erased": bool(erased)}
 
 
 def batch_header(b, pos, head):

@@ -1,12 +1,20 @@
-"""A disk whose power can be cut.
+"""Disks that fail as disks do, each an ext4 of its own.  Need root and loop
+devices, most of them FUSE.
 
-    nbdkit(cache=writeback) -> nbdfuse -> loop device -> ext4
+PowerDisk    its power can be cut:
 
-What was written and not flushed is in nbdkit's memory.  cut() kills it, as
-a cut of the power empties a disk's cache; what the image then holds is what
-a real disk would hold.  Needs root, FUSE and loop devices.
+                 nbdkit(cache=writeback) -> nbdfuse -> loop device -> ext4
+
+             What was written and not flushed is in nbdkit's memory.  cut()
+             kills it, as a cut of the power empties a disk's cache; what the
+             image then holds is what a real disk would hold.
+BrokenDisk   the same without a cache: its writes fail while it is broken()
+ThinDisk     it has less room than it says: an image on a small tmpfs.  What
+             was written fails when it is written back, which fsync tells
+             once.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -19,23 +27,32 @@ import pytest
 from servers import SERVER_USER, base_dir, run, wait_until
 
 
-def need():
+def need(fuse=True):
     if os.getuid() != 0:
         pytest.skip("the power rig needs root: it mounts file systems")
-    for tool in ("nbdkit", "nbdfuse", "losetup", "mkfs.ext4", "mount"):
+    for tool in ("losetup", "mkfs.ext4", "mount", *(
+            ("nbdkit", "nbdfuse") if fuse else ())):
         if shutil.which(tool) is None:
             pytest.skip(f"the power rig needs {tool}: run make deps-test")
-    for path in ("/dev/fuse", "/dev/loop-control"):
+    for path in ("/dev/loop-control", *(("/dev/fuse",) if fuse else ())):
         if not os.path.exists(path):
             pytest.skip(f"the power rig needs {path}, which this system "
                         "does not have")
     with open("/proc/filesystems") as f:
-        if "fuse" not in f.read():
+        if fuse and "fuse" not in f.read():
             pytest.skip("the power rig needs FUSE in the kernel")
+
+
+def own_dir(path):
+    os.mkdir(path, 0o700)
+    if SERVER_USER:
+        shutil.chown(path, SERVER_USER)
 
 
 class PowerDisk:
     """.path: a directory on the disk, owned by the servers' user."""
+
+    mkfs = ()
 
     def __init__(self, size=64 << 20):
         need()
@@ -53,7 +70,8 @@ class PowerDisk:
         with open(self.image, "wb") as f:
             f.truncate(size)
         run(["mkfs.ext4", "-q", "-F", "-m", "0", "-E",
-             "lazy_itable_init=0,lazy_journal_init=0", self.image])
+             "lazy_itable_init=0,lazy_journal_init=0", *self.mkfs,
+             self.image])
 
     def __enter__(self):
         try:
@@ -72,8 +90,7 @@ class PowerDisk:
         out = {"stdin": subprocess.DEVNULL, "stdout": self.log,
                "stderr": self.log}
         self.nbdkit = subprocess.Popen(
-            ["nbdkit", "-f", "-U", self.sock, "--filter=cache", "file",
-             self.image, "cache=writeback"],
+            ["nbdkit", "-f", "-U", self.sock, *self.nbdkit_args()],
             env=env, **out)
         wait_until(lambda: os.path.exists(self.sock), 10, "nbdkit")
         file = os.path.join(self.fuse, "disk")
@@ -86,10 +103,14 @@ class PowerDisk:
             pytest.skip(f"no loop device: {p.stdout}")
         self.loop = p.stdout.strip()
         run(["mount", "-o", "noatime", self.loop, self.mount])
-        os.mkdir(self.path, 0o700)
-        if SERVER_USER:
-            shutil.chown(self.path, SERVER_USER)
+        own_dir(self.path)
+        self.sync()
+
+    def sync(self):
         run(["sync", "-f", self.mount])
+
+    def nbdkit_args(self):
+        return ["--filter=cache", "file", self.image, "cache=writeback"]
 
     def cut(self, users=()):
         """The power goes; users: pids that go with it."""
@@ -133,3 +154,86 @@ class PowerDisk:
         while os.path.ismount(self.mount) and time.monotonic() < end:
             run(["umount", "-l", self.mount], check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class BrokenDisk(PowerDisk):
+    """Without a journal of ext4's own, which would give up at the first
+    error, for ever: here a disk is broken and is mended again."""
+
+    mkfs = ("-O", "^has_journal")
+
+    def nbdkit_args(self):
+        self.switch = os.path.join(self.dir, "broken")
+        return ["--filter=error", "file", self.image, "error=EIO",
+                "error-pwrite-rate=100%", f"error-file={self.switch}"]
+
+    def broken(self, yes=True):
+        if yes:
+            open(self.switch, "w").close()
+        else:
+            os.unlink(self.switch)
+
+    def forget(self):
+        """Nothing that only the kernel's memory has is read any more."""
+        run(["umount", self.mount])
+        run(["mount", "-o", "noatime", self.loop, self.mount])
+
+
+class ThinDisk:
+    """.path: a directory on it; more(): it gets the room it says it has."""
+
+    def __init__(self, size=100 << 20, room=30 << 20):
+        need(fuse=False)
+        self.dir = tempfile.mkdtemp(prefix="thin-", dir=base_dir())
+        os.chmod(self.dir, 0o755)
+        self.small = os.path.join(self.dir, "small")
+        self.mount = os.path.join(self.dir, "mnt")
+        self.path = os.path.join(self.mount, "journal")
+        self.size, self.room = size, room
+
+    def __enter__(self):
+        os.mkdir(self.small)
+        os.mkdir(self.mount)
+        try:
+            run(["mount", "-t", "tmpfs", "-o", f"size={self.room}", "none",
+                 self.small])
+            image = os.path.join(self.small, "image")
+            with open(image, "wb") as f:
+                f.truncate(self.size)
+            run(["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal",
+                 image])
+            p = run(["mount", "-o", "loop,noatime", image, self.mount],
+                    check=False)
+            if p.returncode:
+                pytest.skip(f"no loop device: {p.stdout}")
+            own_dir(self.path)
+            run(["sync", "-f", self.mount])
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *a):
+        for at in (self.mount, self.small):
+            run(["umount", at], check=False)
+            run(["umount", "-l", at], check=False)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def full(self):
+        """Takes what room there is left, but for a few pages."""
+        size = 0
+        with open(os.path.join(self.small, "ballast"), "wb",
+                  buffering=0) as f:
+            with contextlib.suppress(OSError):
+                while True:
+                    size += f.write(bytes(4096))
+            f.truncate(max(0, size - (64 << 10)))
+
+    def more(self):
+        os.unlink(os.path.join(self.small, "ballast"))
+
+    def forget(self):
+        """As of BrokenDisk; the loop device goes with the mount."""
+        run(["umount", self.mount])
+        run(["mount", "-o", "loop,noatime", os.path.join(
+            self.small, "image"), self.mount])

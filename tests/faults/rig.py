@@ -577,13 +577,14 @@ class Load:
 
 
 class Proxy:
-    """Forwards a unix socket, and breaks it as told.
+    """Forwards a unix socket, and breaks it as told.  target: a unix
+    socket's path, or (host, port).
 
     mode: "pass"; "refuse" (nobody listens, and all is closed); "drop"
     (connections stay, nothing gets through); "up"/"down" (only requests,
     only answers get through); "cut" (each connection is closed when a
     request has gone through, before its answer); delay: seconds for every
-    answer.
+    answer.  replace: bytes of requests, and what gets there instead.
     """
 
     def __init__(self, listen, target):
@@ -596,6 +597,7 @@ class Proxy:
         self.wake, self.waker = socket.socketpair()
         self.todo = []
         self.late = []                      # (when, socket, bytes)
+        self.replace, self.replaced = None, 0
 
     def start(self):
         self.open()
@@ -673,7 +675,8 @@ class Proxy:
             a, _ = self.server.accept()
         except OSError:
             return
-        b = socket.socket(socket.AF_UNIX)
+        tcp = isinstance(self.target, tuple)
+        b = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
         try:
             b.connect(self.target)
         except OSError:
@@ -701,6 +704,9 @@ class Proxy:
             self.late.append((time.monotonic() + self.delay,
                               self.pairs[s], data))
             return
+        if self.replace and way == "up":
+            self.replaced += data.count(self.replace[0])
+            data = data.replace(*self.replace)
         self.send(sel, self.pairs[s], data)
 
     def send(self, sel, s, data):

@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -79,11 +80,17 @@ typedef struct {
     char              pattern[64];
     char              path[128];
     char              title[64];
+    _Atomic uint32_t  names;            /* 1: keep what became of names;
+                                           2: and sync no directory */
+    _Atomic uint32_t  again;            /* a sync that fails is asked again,
+                                           and believed */
 } page_t;
 
 _Static_assert(sizeof(op_t) == 24, "as in shim.py");
 _Static_assert(offsetof(page_t, delay) == 16 + 24 * OPS, "as in shim.py");
 _Static_assert(offsetof(page_t, pattern) == 16 + 24 * OPS + 32,
+               "as in shim.py");
+_Static_assert(offsetof(page_t, names) == 16 + 24 * OPS + 288,
                "as in shim.py");
 
 typedef struct {
@@ -100,6 +107,7 @@ static void shim_begin(void) __attribute__((constructor));
 
 static page_t       *page;
 static fd_t          fds[FDS];
+static char          names[512];        /* file of what became of names */
 
 static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
 static int (*real_fdatasync)(int);
@@ -159,6 +167,7 @@ shim_begin(void)
     real_close(fd);
 
     if (p != MAP_FAILED && memcmp(p, "SCCSHIM1", 8) == 0) {
+        snprintf(names, sizeof(names), "%s.names", name);
         page = p;
     }
 }
@@ -224,6 +233,73 @@ due(int i)
     atomic_fetch_add(&op->hits, 1);
 
     return op->err;
+}
+
+
+/*
+ * What becomes of names, a line each: "C path", "R from to", and "S size"
+ * when a directory was synced: what was in this file before byte "size" is
+ * durable.  Without the latter POSIX promises none of it, whatever the file
+ * system of the day does.
+ */
+
+static void
+note(const char *op, const char *a, const char *b)
+{
+    int   fd, n;
+    char  line[1200];
+
+    if (page->names == 0) {
+        return;
+    }
+
+    n = snprintf(line, sizeof(line), "%s %s %s\n", op, a, b);
+    fd = real_open(names, O_WRONLY|O_APPEND|O_CLOEXEC);
+
+    if (fd == -1) {
+        return;
+    }
+
+    if (n < 0 || real_write(fd, line, (size_t) n) != n) {
+        abort();
+    }
+
+    real_close(fd);
+}
+
+
+static int
+sync_names(int fd)
+{
+    int          rc;
+    char         size[32];
+    struct stat  st;
+
+    if (page->names == 2) {
+        return 0;
+    }
+
+    if (stat(names, &st) == -1) {
+        abort();
+    }
+
+    rc = real_fsync(fd);
+
+    if (rc == 0) {
+        snprintf(size, sizeof(size), "%lld", (long long) st.st_size);
+        note("S", size, "");
+    }
+
+    return rc;
+}
+
+
+static int
+directory(int fd)
+{
+    struct stat  st;
+
+    return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 
@@ -332,7 +408,22 @@ sync_with(int fd, int i, int (*real)(int))
         usleep(page->delay);
     }
 
-    return page->nosync ? 0 : real(fd);
+    if (page->nosync) {
+        return 0;
+    }
+
+    if (page->names && directory(fd)) {
+        return sync_names(fd);
+    }
+
+    err = real(fd);
+
+    if (err == -1 && page->again) {
+        atomic_fetch_add(&page->resynced, 1);
+        err = real(fd);
+    }
+
+    return err;
 }
 
 
@@ -371,7 +462,7 @@ posix_fallocate(int fd, off_t offset, off_t size)
 int
 open64(const char *path, int flags, ...)
 {
-    int      err;
+    int      fd, err;
     mode_t   mode;
     va_list  args;
 
@@ -383,16 +474,24 @@ open64(const char *path, int flags, ...)
         va_end(args);
     }
 
-    if (page && (flags & O_CREAT) && below(path)) {
-        err = due(OP_OPEN);
-
-        if (err) {
-            errno = err;
-            return -1;
-        }
+    if (page == NULL || !(flags & O_CREAT) || !below(path)) {
+        return real_open(path, flags, mode);
     }
 
-    return real_open(path, flags, mode);
+    err = due(OP_OPEN);
+
+    if (err) {
+        errno = err;
+        return -1;
+    }
+
+    fd = real_open(path, flags, mode);
+
+    if (fd != -1) {
+        note("C", path, "");
+    }
+
+    return fd;
 }
 
 
@@ -417,16 +516,26 @@ open(const char *path, int flags, ...)
 int
 rename(const char *from, const char *to)
 {
-    int  err;
+    int  rc, err;
 
-    err = (page && below(from)) ? due(OP_RENAME) : 0;
+    if (page == NULL || !below(from)) {
+        return real_rename(from, to);
+    }
+
+    err = due(OP_RENAME);
 
     if (err) {
         errno = err;
         return -1;
     }
 
-    return real_rename(from, to);
+    rc = real_rename(from, to);
+
+    if (rc == 0) {
+        note("R", from, to);
+    }
+
+    return rc;
 }
 
 

@@ -36,6 +36,8 @@ AT_KILL = AT_DELAY + 24
 AT_PATTERN = AT_DELAY + 32
 AT_PATH = AT_DELAY + 96
 AT_TITLE = AT_DELAY + 224
+AT_NAMES = AT_DELAY + 288
+AT_AGAIN = AT_NAMES + 4
 SIZE = 4096
 
 _lib = None
@@ -123,6 +125,43 @@ class Shim:
 
     def nosync(self, on=True):
         self.put(AT_NOSYNC, "<I", int(on))
+
+    def again(self):
+        """A sync that failed is done once more, and what that says is told:
+        what no program may do."""
+        self.put(AT_AGAIN, "<I", 1)
+
+    def names(self, synced=True):
+        """From now on undo_names() knows what became of names; not synced:
+        and no directory's fsync does anything."""
+        path = self.file + ".names"
+        with open(path, "w", encoding="utf-8"):
+            os.chmod(path, 0o666)
+        self.put(AT_NAMES, "<I", 1 if synced else 2)
+
+    def keeps_names(self):
+        return self.get(AT_NAMES) != 0
+
+    def undo_names(self, suffixes):
+        """Takes back, of files with these suffixes, what no directory's
+        fsync made durable; how much it was."""
+        todo, durable, at = [], 0, 0
+        with open(self.file + ".names", encoding="utf-8") as f:
+            for line in f:
+                op, a, b = line.rstrip("\n").split(" ")
+                if op == "S":
+                    durable = max(durable, int(a))
+                else:
+                    todo.append((at, op, a, b))
+                at += len(line.encode())
+        todo = [x[1:] for x in todo
+                if x[0] >= durable and x[2].endswith(suffixes)]
+        for op, a, b in reversed(todo):
+            if op == "C" and os.path.exists(a):
+                os.unlink(a)
+            elif op == "R" and os.path.exists(b):
+                os.rename(b, a)
+        return len(todo)
 
     def resynced(self):
         """Syncs of a descriptor after one of it had failed."""

@@ -397,7 +397,9 @@ def test_f18_the_journal_is_removed(seed, what):
                 and x["event_id"] not in stack_ids]
         assert not gone, f"acknowledged from a removed file: {gone[:3]}"
         wait_until(lambda: not {x["event_id"] for x in load.history.acked()}
-                   - stack.known(), 20, "the applier", 0.1)
+                   - stack.known(), 30, "the applier", 0.1)
+        # and what nobody was told of
+        stack.drain(orphans=False)
         assert "removed" in stack.nginx.log() or "No such file" \
             in stack.nginx.log(), "nobody was told"
         stack.verify(load.history, damaged=["removed by the test"])

@@ -247,6 +247,7 @@ def test_the_applier_stopped(seed):
             assert "SQLSTATE" in out
             stack.pg.query("ALTER TABLE scc.contribution RENAME b TO body")
             duty.over("The applier stopped", 90)
+        stack.drain(60)
         stack.verify(history)
 
 

@@ -363,15 +363,17 @@ class Postgres(Server):
     """A cluster of its own, on a unix socket; port=True adds loopback TCP.
 
     template: data directory to copy (a stopped Postgres' .data).
+    place: where it is copied to, if not into the server's directory.
     fsync: off only for tests that say so.
     """
 
     name = "postgres"
     dbname = "scc"
 
-    def __init__(self, fsync=True, template=None, tcp=False, **settings):
+    def __init__(self, fsync=True, template=None, tcp=False, place=None,
+                 **settings):
         super().__init__()
-        self.data = os.path.join(self.dir, "data")
+        self.data = place or os.path.join(self.dir, "data")
         self.tcp_port = free_port() if tcp else None
         run(["cp", "-a", "--reflink=auto", template or pg_template(),
              self.data])
