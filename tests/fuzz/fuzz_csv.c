@@ -4,9 +4,7 @@
  */
 
 
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz_feed.h"
 #include "scc_csv.h"
 
 
@@ -17,6 +15,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static scc_rc_t fuzz_piece(void *to, const uint8_t *p, size_t n,
+    scc_err_t *err);
 static scc_rc_t fuzz_parse(scc_buf_t *log, const uint8_t *p, size_t size,
     size_t piece, scc_err_t *err);
 static scc_rc_t fuzz_record(void *ctx, uint64_t line, const scc_str_t *field,
@@ -54,11 +54,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 
 static scc_rc_t
+fuzz_piece(void *to, const uint8_t *p, size_t n, scc_err_t *err)
+{
+    return scc_csv_feed(to, p, n, err);
+}
+
+
+static scc_rc_t
 fuzz_parse(scc_buf_t *log, const uint8_t *p, size_t size, size_t piece,
     scc_err_t *err)
 {
-    size_t      n;
-    uint8_t    *copy;
     scc_rc_t    rc;
     scc_csv_t  *csv;
 
@@ -67,24 +72,7 @@ fuzz_parse(scc_buf_t *log, const uint8_t *p, size_t size, size_t piece,
         abort();
     }
 
-    rc = SCC_OK;
-    memset(err, 0, sizeof(scc_err_t));
-
-    while (size > 0 && rc == SCC_OK) {
-        n = (size < piece) ? size : piece;
-
-        copy = malloc(n);
-        if (copy == NULL) {
-            abort();
-        }
-
-        memcpy(copy, p, n);
-        rc = scc_csv_feed(csv, copy, n, err);
-        free(copy);
-
-        p += n;
-        size -= n;
-    }
+    rc = fuzz_feed(fuzz_piece, csv, p, size, piece, err);
 
     if (rc == SCC_OK) {
         rc = scc_csv_end(csv, err);

@@ -4,9 +4,7 @@
  */
 
 
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz_feed.h"
 #include "scc_contribution.h"
 #include "scc_manifest.h"
 
@@ -19,6 +17,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static scc_rc_t fuzz_piece(void *to, const uint8_t *p, size_t n,
+    scc_err_t *err);
 static scc_rc_t fuzz_parse(scc_buf_t *log, const uint8_t *p, size_t size,
     size_t piece, scc_err_t *err);
 static scc_rc_t fuzz_row(void *ctx, const scc_manifest_row_t *row);
@@ -55,11 +55,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 
 static scc_rc_t
+fuzz_piece(void *to, const uint8_t *p, size_t n, scc_err_t *err)
+{
+    return scc_manifest_feed(to, p, n, err);
+}
+
+
+static scc_rc_t
 fuzz_parse(scc_buf_t *log, const uint8_t *p, size_t size, size_t piece,
     scc_err_t *err)
 {
-    size_t           n;
-    uint8_t         *copy;
     scc_rc_t         rc;
     scc_manifest_t  *m;
 
@@ -68,24 +73,7 @@ fuzz_parse(scc_buf_t *log, const uint8_t *p, size_t size, size_t piece,
         abort();
     }
 
-    rc = SCC_OK;
-    memset(err, 0, sizeof(scc_err_t));
-
-    while (size > 0 && rc == SCC_OK) {
-        n = (size < piece) ? size : piece;
-
-        copy = malloc(n);
-        if (copy == NULL) {
-            abort();
-        }
-
-        memcpy(copy, p, n);
-        rc = scc_manifest_feed(m, copy, n, err);
-        free(copy);
-
-        p += n;
-        size -= n;
-    }
+    rc = fuzz_feed(fuzz_piece, m, p, size, piece, err);
 
     if (rc == SCC_OK) {
         rc = scc_manifest_end(m, err);

@@ -4,9 +4,7 @@
  */
 
 
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz_feed.h"
 #include "scc_facts.h"
 #include "scc_season.h"
 #include "scc_time.h"
@@ -20,6 +18,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static scc_rc_t fuzz_piece(void *to, const uint8_t *p, size_t n,
+    scc_err_t *err);
 static scc_rc_t fuzz_seasons(scc_seasons_t *s, const uint8_t *p, size_t size,
     size_t piece, scc_err_t *err);
 static void fuzz_same(const scc_seasons_t *s, const scc_seasons_t *t);
@@ -90,31 +90,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 
 static scc_rc_t
+fuzz_piece(void *to, const uint8_t *p, size_t n, scc_err_t *err)
+{
+    return scc_seasons_feed(to, p, n, err);
+}
+
+
+static scc_rc_t
 fuzz_seasons(scc_seasons_t *s, const uint8_t *p, size_t size, size_t piece,
     scc_err_t *err)
 {
-    size_t     n;
-    uint8_t   *copy;
-    scc_rc_t   rc;
+    scc_rc_t  rc;
 
-    rc = SCC_OK;
-    memset(err, 0, sizeof(scc_err_t));
-
-    while (size > 0 && rc == SCC_OK) {
-        n = (size < piece) ? size : piece;
-
-        copy = malloc(n);
-        if (copy == NULL) {
-            abort();
-        }
-
-        memcpy(copy, p, n);
-        rc = scc_seasons_feed(s, copy, n, err);
-        free(copy);
-
-        p += n;
-        size -= n;
-    }
+    rc = fuzz_feed(fuzz_piece, s, p, size, piece, err);
 
     return rc == SCC_OK ? scc_seasons_end(s, err) : rc;
 }
