@@ -69,7 +69,7 @@ TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 	test-asan test-fuzz test-programs test-servers test-integration \
 	test-faults test-rebuild test-clients faults faults-lost soak \
 	asan-nginx lint fuzz bench \
-	faults-offsite bench-drill install clean help FORCE
+	faults-offsite bench-drill bench-verify install clean help FORCE
 .DELETE_ON_ERROR:
 
 all: module core ctl	## the module for Debian's nginx, core archive, sccctl
@@ -354,6 +354,10 @@ bench: deps-test	## measure, keep RESULTS.md; PART=hot,writes BENCH_BIG=1
 bench-drill: deps-test	## a million contributions from their copies alone
 	@+$(MAKE) --no-print-directory all
 	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_drill.py
+
+bench-verify: deps-test	## the same, compared with its journals and adopted
+	@+$(MAKE) --no-print-directory all
+	cd tests && $(TEST_ENV) $(PYTHON) bench/bench_verify.py
 
 lint:	## style, clang-format, clang-tidy, cppcheck, shellcheck, python
 	@+$(MAKE) --no-print-directory deps-test
