@@ -372,7 +372,7 @@ extern const char  scc_audit_stamp_sql[];
 
 typedef struct {
     const char         *dir;        /* the journal's first */
-    bool                known;      /* the directory was read */
+    bool                known;      /* the directory was read to its end */
     bool                ever;       /* a mark was seen */
     uint64_t            sealed;     /* segments without a mark */
     uint64_t            oldest;     /* seconds, of these */

@@ -435,6 +435,12 @@ scc_audit_copy(scc_report_t *r, const scc_audit_copy_t *c)
     uint64_t  lag;
 
     if (!c->known) {
+
+        if (c->limit != 0) {
+            scc_audit_add(r, SCC_AUDIT_O1_REQUIRED, c->dir,
+                          "its directory cannot be read", NULL);
+        }
+
         return;
     }
 

@@ -42,6 +42,7 @@ static const char *scc_probe_read_back(const char *path, const char *block);
 static uint64_t scc_probe_usec(void);
 static int scc_probe_order(const void *a, const void *b);
 static scc_str_t scc_probe_read(const char *path);
+static const char *scc_probe_name(DIR *d, bool *whole);
 static bool scc_probe_ends(const char *name, const char *end);
 
 
@@ -113,12 +114,13 @@ scc_probe_fs(const char *dir)
 void
 scc_probe_queue(scc_audit_queue_t *q)
 {
-    int             rc;
-    DIR            *d;
-    char            path[2 * SCC_AUDIT_TEXT];
-    size_t          len, size;
-    struct stat     st;
-    struct dirent  *e;
+    int          rc;
+    DIR         *d;
+    char         path[2 * SCC_AUDIT_TEXT];
+    bool         whole;
+    size_t       len, size;
+    struct stat  st;
+    const char  *name;
 
     q->files = false;
     q->file = false;
@@ -164,16 +166,15 @@ scc_probe_queue(scc_audit_queue_t *q)
         return;
     }
 
-    q->files = true;
     len = strlen(q->aof_name);
 
-    while ((e = readdir(d)) != NULL) {
-        size = strlen(e->d_name) + 1;
+    while ((name = scc_probe_name(d, &whole)) != NULL) {
+        size = strlen(name) + 1;
 
-        if (strncmp(e->d_name, q->aof_name, len) != 0
-            || !scc_probe_ends(e->d_name, ".incr.aof")
+        if (strncmp(name, q->aof_name, len) != 0
+            || !scc_probe_ends(name, ".incr.aof")
             || size > sizeof(q->file_name)
-            || fstatat(dirfd(d), e->d_name, &st, 0) != 0
+            || fstatat(dirfd(d), name, &st, 0) != 0
             || st.st_ino < q->file_ino)
         {
             continue;
@@ -181,8 +182,12 @@ scc_probe_queue(scc_audit_queue_t *q)
 
         q->file = true;
         q->file_ino = st.st_ino;
-        memcpy(q->file_name, e->d_name, size);
+        memcpy(q->file_name, name, size);
     }
+
+    /* of half a list it would look as if the file were another one */
+
+    q->files = whole;
 
     (void) closedir(d);
 }
@@ -209,12 +214,12 @@ scc_probe_age(const char *path)
 void
 scc_probe_copy(scc_audit_copy_t *c)
 {
-    DIR            *d;
-    char            path[SCC_AUDIT_PATH + 16], name[256];
-    size_t          len;
-    time_t          now;
-    struct stat     st;
-    struct dirent  *e;
+    DIR         *d;
+    char         path[SCC_AUDIT_PATH + 16], mark[256];
+    size_t       len;
+    time_t       now;
+    struct stat  st;
+    const char  *name;
 
     snprintf(path, sizeof(path), "%s/shipped", c->dir);
 
@@ -227,25 +232,24 @@ scc_probe_copy(scc_audit_copy_t *c)
         return;
     }
 
-    c->known = true;
     now = time(NULL);
 
-    while ((e = readdir(d)) != NULL) {
-        len = strlen(e->d_name);
+    while ((name = scc_probe_name(d, &c->known)) != NULL) {
+        len = strlen(name);
 
-        if (!scc_probe_ends(e->d_name, ".seg") || len > sizeof(name) - 16) {
+        if (!scc_probe_ends(name, ".seg") || len > sizeof(mark) - 16) {
             continue;
         }
 
-        memcpy(name, e->d_name, len - 4);
-        memcpy(name + len - 4, ".shipped", sizeof(".shipped"));
+        memcpy(mark, name, len - 4);
+        memcpy(mark + len - 4, ".shipped", sizeof(".shipped"));
 
-        if (fstatat(dirfd(d), name, &st, 0) == 0) {
+        if (fstatat(dirfd(d), mark, &st, 0) == 0) {
             c->ever = true;
             continue;
         }
 
-        if (fstatat(dirfd(d), e->d_name, &st, 0) != 0) {
+        if (fstatat(dirfd(d), name, &st, 0) != 0) {
             continue;
         }
 
@@ -639,6 +643,23 @@ scc_probe_read(const char *path)
     (void) close(fd);
 
     return text;
+}
+
+
+/* The next name; NULL: there is none, or, and then the list is not whole,
+   it cannot be read. */
+
+static const char *
+scc_probe_name(DIR *d, bool *whole)
+{
+    struct dirent  *e;
+
+    errno = 0;
+    e = readdir(d);
+
+    *whole = (e != NULL || errno == 0);
+
+    return (e != NULL) ? e->d_name : NULL;
 }
 
 

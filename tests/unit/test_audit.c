@@ -646,7 +646,8 @@ test_copy_required(void **state)
         bool               proven;
         int                code;
     } cases[] = {
-        { false, false, 0, 0, UINT64_MAX, false, -1 },
+        { false, false, 0, 0, UINT64_MAX, false, SCC_AUDIT_O1_REQUIRED },
+        { false, true, 0, 0, 5, false, SCC_AUDIT_O1_REQUIRED },
         { true, false, 0, 0, UINT64_MAX, false, SCC_AUDIT_O1_REQUIRED },
         { true, true, 0, 0, UINT64_MAX, false, SCC_AUDIT_O1_REQUIRED },
         { true, true, 0, 0, 5, true, -1 },
