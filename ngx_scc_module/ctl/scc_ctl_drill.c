@@ -34,6 +34,7 @@ typedef struct {
 static int scc_ctl_drill(const scc_ctl_args_t *args);
 static int scc_ctl_drill_store(scc_ctl_drill_t *d, const char *from,
     const char *store);
+static int scc_ctl_drill_dry(scc_ctl_drill_t *d);
 static int scc_ctl_drill_name(void *data, const char *dir, const char *name);
 static int scc_ctl_drill_run(scc_ctl_drill_t *d, const scc_ctl_args_t *args,
     const char *live);
@@ -55,6 +56,7 @@ enum {
     SCC_CTL_DRILL_TEMP,
     SCC_CTL_DRILL_BINDIR,
     SCC_CTL_DRILL_KEEP,
+    SCC_CTL_DRILL_DRY_RUN,
 };
 
 static const scc_ctl_opt_t  scc_ctl_drill_opts[] = {
@@ -67,6 +69,7 @@ static const scc_ctl_opt_t  scc_ctl_drill_opts[] = {
                      "/var/tmp)" },
     { "bindir", "DIR", "where initdb and postgres are" },
     { "keep", NULL, "leave the database's files there" },
+    { "dry-run", NULL, "only read the copies, and compare their digests" },
     { NULL, NULL, NULL }
 };
 
@@ -132,6 +135,9 @@ scc_ctl_drill(const scc_ctl_args_t *args)
     {
         rc = SCC_CTL_FAILED;
 
+    } else if (args->opt[SCC_CTL_DRILL_DRY_RUN] != NULL) {
+        rc = scc_ctl_drill_dry(d);
+
     } else {
         rc = scc_ctl_drill_run(d, args, live);
     }
@@ -195,6 +201,37 @@ scc_ctl_drill_name(void *data, const char *dir, const char *name)
     }
 
     return 0;
+}
+
+
+/* What would be restored; whether it can be, only a drill shows. */
+
+static int
+scc_ctl_drill_dry(scc_ctl_drill_t *d)
+{
+    int     rc;
+    char   *hosts[SCC_CTL_DRILL_HOSTS];
+    size_t  i;
+
+    memset(hosts, 0, sizeof(hosts));
+
+    rc = scc_ctl_drill_objects(d, hosts);
+
+    for (i = 0; i < SCC_CTL_DRILL_HOSTS; i++) {
+        free(hosts[i]);
+    }
+
+    if (rc != 0) {
+        return SCC_CTL_FAILED;
+    }
+
+    printf("dry run: %llu hosts, %llu segments, %llu tails, %llu bytes, "
+           "%llu findings; nothing was restored or stamped\n",
+           (unsigned long long) d->hosts, (unsigned long long) d->objects,
+           (unsigned long long) d->tails, (unsigned long long) d->bytes,
+           (unsigned long long) d->findings);
+
+    return d->findings == 0 ? SCC_CTL_OK : SCC_CTL_FINDINGS;
 }
 
 

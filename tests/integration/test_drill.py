@@ -61,6 +61,11 @@ def test_drill(live):
     sccctl("import", "--journal", folder, path, pg=pg)
     more = pg.query("SELECT count(*) FROM scc.contribution")[0][0] - n
 
+    # without restoring anything: the copies are there and whole
+    p = drill(to, "--dry-run")
+    assert re.search(r"^dry run: 1 hosts, 1 segments, \d tails, \d+ bytes, "
+                     "0 findings", p.stdout, re.M)
+
     # and an object that is not what was shipped is found, whatever it says
     copy = os.path.join(new_dir("copy"), "to")
     shutil.copytree(to, copy)
@@ -68,6 +73,9 @@ def test_drill(live):
                for x in names if x.endswith(".seg"))
     with open(seg, "ab") as f:
         f.write(bytes(4096))
+    p = drill(copy, "--dry-run", code=3)
+    assert "not what was shipped" in p.stdout and "1 findings" in p.stdout
+    assert pg.query("SELECT count(*) FROM scc.stamp") == [(1,)]
     p = drill(copy, "--pg", pg.conninfo(), code=3)
     assert "FOUND" in p.stdout and "not what was shipped" in p.stdout
     assert f"{more} only there (the loss, had it happened)" in p.stdout
