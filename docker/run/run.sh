@@ -68,6 +68,7 @@ foreground() {
     write_env
     prepare_store
     start_nginx
+    say_what_is_lost
 
     : > "$dir/ready"
     echo "ready http://127.0.0.1:$port/"
@@ -439,6 +440,21 @@ start_nginx() {
     launch nginx QUIT "$nginx" -p "$dir/nginx" -c "$dir/conf/nginx.conf" \
         -e "${log[nginx]}"
     await nginx 60 map_answers
+}
+
+
+# nginx's log says it, and no answer claims more; people look here.
+
+say_what_is_lost() {
+    local fs
+
+    fs=$(stat -f -c %T "$dir/journal")
+
+    case $fs in
+    overlayfs | tmpfs | ramfs)
+        echo "note: $dir is on $fs, NOT DURABLE: what is contributed goes" \
+            "with the container or the memory that holds it" ;;
+    esac
 }
 
 
