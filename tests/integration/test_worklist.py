@@ -104,6 +104,14 @@ def test_what_is_missing(db):
     db.apply(Event("photo", picture("k", placeId="lost"), hlc=2))
     assert [(r["work"], r["photos"]) for r in rows(db, "--kind", "partial")
             if r["id"] == "lost"] == [("indoor", "k")]
+    # the original, perhaps with faces on it, is for those who recover only
+    db.apply(Event("photo", picture("private/original.jpg", placeId="low"),
+                   hlc=2))
+    assert "private/original.jpg" in worklist(db, "--format", "csv")
+    shown = db.value("SELECT (SELECT string_agg(scc.place_page(id), '') FROM "
+                   "scc.place) || (SELECT string_agg(e::text, '') FROM "
+                   "scc.export e)")
+    assert "low" in shown and "original" not in shown
 
 
 def test_photos_without_a_record(db):
