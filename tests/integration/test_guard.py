@@ -75,7 +75,7 @@ class Guarded(Writer):
 @pytest.fixture(scope="module")
 def filled():
     """A store with 2 N places, and the journal that they came by."""
-    with Postgres() as pg, Redis() as redis:
+    with Postgres(fsync=False) as pg, Redis() as redis:
         sccctl("init", pg=pg)
         with Guarded(pg, redis) as nginx:
             for i in range(2 * N):
@@ -96,7 +96,7 @@ class Scene:
     def __init__(self, filled, on=True):
         template, journal = filled
         template.stop() if template.running() else None
-        self.pg = Postgres(template=template.data)
+        self.pg = Postgres(template=template.data, fsync=False)
         self.redis = Redis()
         self.dir = os.path.join(self.pg.dir, "journal")
         run(["cp", "-a", journal, self.dir])
@@ -186,7 +186,7 @@ def drop_database(scene):
 
 def another(scene):
     """A fresh cluster on the same port, and somebody ran sccctl init."""
-    with Postgres() as other:
+    with Postgres(fsync=False) as other:
         sccctl("init", pg=other)
     scene.swap(other.data)
 

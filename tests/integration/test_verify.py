@@ -15,7 +15,8 @@ class Set:
     """All parts, with contributions in each."""
 
     def __init__(self):
-        self.pg, self.cache, self.queue = Postgres(), Redis(), queue_redis()
+        self.pg = Postgres(fsync=False)
+        self.cache, self.queue = Redis(), queue_redis()
 
     def __enter__(self):
         for s in (self.pg, self.cache, self.queue):
