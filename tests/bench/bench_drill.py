@@ -19,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 REPO = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
+import results                                                # noqa: E402
 from servers import BUILD, SCCCTL, run                        # noqa: E402
 
 STORE = "0190b3c4-0000-4000-8000-000000000001"
@@ -80,6 +81,18 @@ def main():
         large = turn(base, program, args.records)
     finally:
         shutil.rmtree(base, ignore_errors=True)
+
+    results.write("drill", [
+        "A journal (journal_gen.c: 20,000 places, 2,000 contributors), "
+        "shipped, and restored from the copies; one run. Memory is sccctl's, "
+        "at most.",
+        "",
+        "| records | in all, s | restoring, s | records/s | KiB |",
+        "|---|---|---|---|---|",
+        *(f"| {r['records']:,} | {r['totalSeconds']:.0f} | "
+          f"{r['restoringSeconds']:.1f} | "
+          f"{r['records'] / r['restoringSeconds']:,.0f} | {r['peakKiB']:,} |"
+          for r in (small, large))])
 
     rate = large["records"] / large["restoringSeconds"]
     print(f"restored {rate:,.0f} records/s; a million in "

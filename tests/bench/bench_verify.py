@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+import results
 from bench_drill import BUILD, SCCCTL, STORE, build
 from servers import Postgres, run, sccctl
 
@@ -82,6 +83,15 @@ def main():
         large = turn(base, program, args.records)
     finally:
         shutil.rmtree(base, ignore_errors=True)
+
+    results.write("verify", [
+        "A journal (journal_gen.c: 20,000 places, 2,000 contributors), a store "
+        "rebuilt from it; one run. Memory is sccctl's, at most.",
+        "",
+        "| records | | s | records/s | KiB |", "|---|---|---|---|---|",
+        *(f"| {n:,} | {name} | {s:.1f} | {n / s:,.0f} | {kib:,} |"
+          for n, rows in ((args.records // 10, small), (args.records, large))
+          for name, (s, kib, _) in rows.items())])
 
     for name in "verify", "adopt":
         if large[name][1] > 1.25 * small[name][1] + 4096:

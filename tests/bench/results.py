@@ -20,6 +20,8 @@ TITLES = {
     "edge": "Hits at the edge: a real map's traffic",
     "memory": "Memory of a place",
     "writes": "Acknowledged writes, against PostgreSQL's own",
+    "drill": "A drill: the store from its copies alone",
+    "verify": "Verify and adopt: a store compared with its journals",
 }
 
 HEAD = """\
