@@ -111,7 +111,7 @@ def test_what_is_missing(db):
     shown = db.value("SELECT (SELECT string_agg(scc.place_page(id), '') FROM "
                    "scc.place) || (SELECT string_agg(e::text, '') FROM "
                    "scc.export e)")
-    assert "low" in shown and "original" not in shown
+    assert "low" in shown and "private" not in shown
 
 
 def test_photos_without_a_record(db):
