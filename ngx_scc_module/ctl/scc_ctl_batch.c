@@ -8,34 +8,13 @@
 #include <string.h>
 
 #include "scc_ctl_batch.h"
+#include "scc_params.h"
 
 
 #define SCC_CTL_BATCH_BYTES   (8 * 1024 * 1024)
 
-#define SCC_CTL_PG_EPOCH      946684800     /* 2000-01-01 in Unix seconds */
-
-/* Fixed oids of PostgreSQL's catalogue. */
-
-#define SCC_CTL_OID_BYTEA     17
-#define SCC_CTL_OID_INT8      20
-#define SCC_CTL_OID_TEXT      25
-#define SCC_CTL_OID_TEXTS     1009
-#define SCC_CTL_OID_INT8S     1016
-#define SCC_CTL_OID_TIME      1184
-#define SCC_CTL_OID_TIMES     1185
-#define SCC_CTL_OID_UUID      2950
-
 
 static scc_ctl_slice_t scc_ctl_batch_text(scc_ctl_batch_t *b, scc_str_t s);
-static void scc_ctl_params_head(scc_buf_t *p, uint32_t type, size_t n,
-    bool nulls);
-static void scc_ctl_params_text(scc_buf_t *p, const scc_ctl_batch_t *b,
-    scc_ctl_slice_t s);
-static void scc_ctl_params_name(scc_buf_t *p, scc_str_t s);
-static void scc_ctl_params_time(scc_buf_t *p, uint64_t ns);
-static void scc_ctl_params_null(scc_buf_t *p);
-static void scc_ctl_params_be32(scc_buf_t *p, uint32_t n);
-static void scc_ctl_params_be64(scc_buf_t *p, uint64_t n);
 
 
 int
@@ -207,34 +186,33 @@ scc_ctl_params_fill(scc_ctl_params_t *ps, const scc_ctl_batch_t *b,
 
     scc_ctl_params_ids(&p[0], ev, n);
 
-    scc_ctl_params_head(&p[1], SCC_CTL_OID_INT8, n, false);
-    scc_ctl_params_head(&p[2], SCC_CTL_OID_TEXT, n, false);
-    scc_ctl_params_head(&p[3], SCC_CTL_OID_TEXT, n, false);
-    scc_ctl_params_head(&p[4], SCC_CTL_OID_TEXT, n, true);
-    scc_ctl_params_head(&p[5], SCC_CTL_OID_TEXT, n, true);
-    scc_ctl_params_head(&p[6], SCC_CTL_OID_TIME, n, false);
-    scc_ctl_params_head(&p[7], SCC_CTL_OID_UUID, n, true);
-    scc_ctl_params_head(&p[8], SCC_CTL_OID_TEXT, n, false);
+    scc_params_array(&p[1], SCC_OID_INT8, n, false);
+    scc_params_array(&p[2], SCC_OID_TEXT, n, false);
+    scc_params_array(&p[3], SCC_OID_TEXT, n, false);
+    scc_params_array(&p[4], SCC_OID_TEXT, n, true);
+    scc_params_array(&p[5], SCC_OID_TEXT, n, true);
+    scc_params_array(&p[6], SCC_OID_TIME, n, false);
+    scc_params_array(&p[7], SCC_OID_UUID, n, true);
+    scc_params_array(&p[8], SCC_OID_TEXT, n, false);
 
     for (i = 0; i < n; i++, ev++) {
 
-        scc_ctl_params_be32(&p[1], 8);
-        scc_ctl_params_be64(&p[1], ev->hlc);
+        scc_params_int8(&p[1], ev->hlc);
 
-        scc_ctl_params_name(&p[2], scc_kind_name(ev->kind));
-        scc_ctl_params_name(&p[3], scc_ctl_batch_str(b, ev->contributor_id));
-        scc_ctl_params_text(&p[4], b, ev->contributor_name);
-        scc_ctl_params_text(&p[5], b, ev->key);
-        scc_ctl_params_time(&p[6], ev->received);
+        scc_params_str(&p[2], scc_kind_name(ev->kind));
+        scc_params_str(&p[3], scc_ctl_batch_str(b, ev->contributor_id));
+        scc_params_null_if_empty(&p[4],
+                                 scc_ctl_batch_str(b, ev->contributor_name));
+        scc_params_null_if_empty(&p[5], scc_ctl_batch_str(b, ev->key));
+        scc_params_time(&p[6], ev->received);
 
         if (ev->journaled) {
-            scc_ctl_params_be32(&p[7], 16);
-            scc_buf_mem(&p[7], ev->segment, 16);
+            scc_params_mem(&p[7], ev->segment, 16);
         } else {
-            scc_ctl_params_null(&p[7]);
+            scc_params_null(&p[7]);
         }
 
-        scc_ctl_params_name(&p[8], scc_ctl_batch_str(b, ev->body));
+        scc_params_str(&p[8], scc_ctl_batch_str(b, ev->body));
     }
 
     for (i = 0; i < SCC_CTL_PARAMS; i++) {
@@ -254,9 +232,9 @@ scc_ctl_params_send(const scc_ctl_params_t *ps, PGconn *pg)
     const char       *values[SCC_CTL_PARAMS];
 
     static const Oid  types[SCC_CTL_PARAMS] = {
-        SCC_CTL_OID_UUIDS, SCC_CTL_OID_INT8S, SCC_CTL_OID_TEXTS,
-        SCC_CTL_OID_TEXTS, SCC_CTL_OID_TEXTS, SCC_CTL_OID_TEXTS,
-        SCC_CTL_OID_TIMES, SCC_CTL_OID_UUIDS, SCC_CTL_OID_TEXTS
+        SCC_OID_UUIDS, SCC_OID_INT8S, SCC_OID_TEXTS,
+        SCC_OID_TEXTS, SCC_OID_TEXTS, SCC_OID_TEXTS,
+        SCC_OID_TIMES, SCC_OID_UUIDS, SCC_OID_TEXTS
     };
 
     for (i = 0; i < SCC_CTL_PARAMS; i++) {
@@ -277,11 +255,10 @@ scc_ctl_params_ids(scc_buf_t *p, const scc_ctl_event_t *ev, size_t n)
 {
     size_t  i;
 
-    scc_ctl_params_head(p, SCC_CTL_OID_UUID, n, false);
+    scc_params_array(p, SCC_OID_UUID, n, false);
 
     for (i = 0; i < n; i++) {
-        scc_ctl_params_be32(p, 16);
-        scc_buf_mem(p, ev[i].id, 16);
+        scc_params_mem(p, ev[i].id, 16);
     }
 }
 
@@ -291,11 +268,10 @@ scc_ctl_params_digests(scc_buf_t *p, const scc_ctl_event_t *ev, size_t n)
 {
     size_t  i;
 
-    scc_ctl_params_head(p, SCC_CTL_OID_BYTEA, n, false);
+    scc_params_array(p, SCC_OID_BYTEA, n, false);
 
     for (i = 0; i < n; i++) {
-        scc_ctl_params_be32(p, 32);
-        scc_buf_mem(p, ev[i].sha256, 32);
+        scc_params_mem(p, ev[i].sha256, 32);
     }
 }
 
@@ -308,76 +284,4 @@ scc_ctl_batch_text(scc_ctl_batch_t *b, scc_str_t s)
     scc_buf_str(&b->text, s);
 
     return slice;
-}
-
-
-/* One dimension, from element 1. */
-
-static void
-scc_ctl_params_head(scc_buf_t *p, uint32_t type, size_t n, bool nulls)
-{
-    scc_ctl_params_be32(p, 1);
-    scc_ctl_params_be32(p, nulls);
-    scc_ctl_params_be32(p, type);
-    scc_ctl_params_be32(p, (uint32_t) n);
-    scc_ctl_params_be32(p, 1);
-}
-
-
-/* NULL if empty. */
-
-static void
-scc_ctl_params_text(scc_buf_t *p, const scc_ctl_batch_t *b,
-    scc_ctl_slice_t s)
-{
-    if (s.len > 0) {
-        scc_ctl_params_name(p, scc_ctl_batch_str(b, s));
-    } else {
-        scc_ctl_params_null(p);
-    }
-}
-
-
-static void
-scc_ctl_params_name(scc_buf_t *p, scc_str_t s)
-{
-    scc_ctl_params_be32(p, (uint32_t) s.len);
-    scc_buf_str(p, s);
-}
-
-
-static void
-scc_ctl_params_time(scc_buf_t *p, uint64_t ns)
-{
-    int64_t  usec;
-
-    usec = (int64_t) (ns / 1000) - (int64_t) SCC_CTL_PG_EPOCH * 1000000;
-
-    scc_ctl_params_be32(p, 8);
-    scc_ctl_params_be64(p, (uint64_t) usec);
-}
-
-
-static void
-scc_ctl_params_null(scc_buf_t *p)
-{
-    scc_ctl_params_be32(p, UINT32_MAX);
-}
-
-
-static void
-scc_ctl_params_be32(scc_buf_t *p, uint32_t n)
-{
-    uint8_t  b[4] = { (uint8_t) (n >> 24), (uint8_t) (n >> 16),
-                      (uint8_t) (n >> 8), (uint8_t) n };
-
-    scc_buf_mem(p, b, 4);
-}
-
-
-static void
-scc_ctl_params_be64(scc_buf_t *p, uint64_t n)
-{
-    scc_ctl_params_be32(p, (uint32_t) (n >> 32));
-    scc_ctl_params_be32(p, (uint32_t) n);
 }

@@ -116,10 +116,7 @@ int scc_ctl_params_send(const scc_ctl_params_t *ps, PGconn *pg);
 
 
 /* Arrays of the ids, and of the bodies' digests, of n events, for other
-   statements; oids of the types of parameters. */
-
-#define SCC_CTL_OID_BYTEAS    1001
-#define SCC_CTL_OID_UUIDS     2951
+   statements. */
 
 void scc_ctl_params_ids(scc_buf_t *p, const scc_ctl_event_t *ev, size_t n);
 void scc_ctl_params_digests(scc_buf_t *p, const scc_ctl_event_t *ev,

@@ -12,16 +12,12 @@
 #include "scc_ctl_dead.h"
 #include "scc_ctl_journal.h"
 #include "scc_ctl_store.h"
+#include "scc_params.h"
 
 
 #define SCC_CTL_DEAD_PAGE   500             /* letters asked for at once */
 #define SCC_CTL_DEAD_BATCH  100             /* events in one transaction */
 #define SCC_CTL_DEAD_TEXT   120             /* of a reason, in a list */
-
-#define SCC_CTL_OID_INT8    20
-#define SCC_CTL_OID_BYTEA   17
-#define SCC_CTL_OID_TEXT    25
-#define SCC_CTL_OID_UUID    2950
 
 
 /* Of the store's answer to SCC_CTL_DEAD_SELECT. */
@@ -213,7 +209,7 @@ scc_ctl_dead_resolve(scc_ctl_apply_t *a, int64_t letter,
         "resolving a dead letter",
         "SELECT set_config('synchronous_commit', 'on', true),"
         " scc.resolve($1, $2)", 2,
-        { SCC_CTL_OID_INT8, SCC_CTL_OID_BYTEA }, { NULL }, { 0, 32 }, { 0, 1 }
+        { SCC_OID_INT8, SCC_OID_BYTEA }, { NULL }, { 0, 32 }, { 0, 1 }
     };
 
     snprintf(id, sizeof(id), "%lld", (long long) letter);
@@ -751,8 +747,8 @@ scc_ctl_dead_insert(scc_ctl_apply_t *a, const uint8_t *event,
         "keeping a dead letter",
         "SELECT set_config('synchronous_commit', 'on', true),"
         " scc.bury($1, $2, $3, $4, $5)", 5,
-        { SCC_CTL_OID_UUID, SCC_CTL_OID_UUID, SCC_CTL_OID_TEXT,
-          SCC_CTL_OID_TEXT, SCC_CTL_OID_BYTEA },
+        { SCC_OID_UUID, SCC_OID_UUID, SCC_OID_TEXT,
+          SCC_OID_TEXT, SCC_OID_BYTEA },
         { NULL }, { 16, 16, 0, 0, 0 }, { 1, 1, 0, 0, 1 }
     };
 

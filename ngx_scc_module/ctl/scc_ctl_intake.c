@@ -15,6 +15,7 @@
 #include "scc_ctl_dead.h"
 #include "scc_ctl_intake.h"
 #include "scc_ctl_writer.h"
+#include "scc_params.h"
 
 
 #define SCC_CTL_INTAKE_BATCH      5000
@@ -413,7 +414,7 @@ scc_ctl_intake_missing(scc_ctl_intake_t *in, scc_ctl_batch_t *b,
     scc_ctl_ask_t   ask = {
         "asking which events are new",
         "SELECT m.i, m.dead FROM scc.missing($1, $2) m", 2,
-        { SCC_CTL_OID_UUIDS, SCC_CTL_OID_BYTEAS }, { NULL }, { 0 }, { 1, 1 }
+        { SCC_OID_UUIDS, SCC_OID_BYTEAS }, { NULL }, { 0 }, { 1, 1 }
     };
 
     scc_buf_reset(&in->ids);
@@ -480,7 +481,7 @@ scc_ctl_intake_letters(scc_ctl_intake_t *in, scc_ctl_batch_t *b)
         " JOIN unnest($1) WITH ORDINALITY AS u(event_id, i)"
         "   ON u.event_id = d.event_id"
         " WHERE d.resolved_at IS NULL", 1,
-        { SCC_CTL_OID_UUIDS }, { NULL }, { 0 }, { 1 }
+        { SCC_OID_UUIDS }, { NULL }, { 0 }, { 1 }
     };
 
     ask.values[0] = (const char *) in->ids.start;

@@ -136,8 +136,9 @@ ngx_scc_pg_query(ngx_scc_pg_pool_t *pool, const ngx_scc_pg_stmt_t *stmt,
     ngx_scc_pg_call_t  *call;
 
     if (pool->gate != NULL
-        && stmt->class != NGX_SCC_PG_FREE
-        && pool->gate->pass(pool->gate->data, stmt->class) != NGX_OK)
+        && ngx_scc_pg_class(stmt) != NGX_SCC_PG_FREE
+        && pool->gate->pass(pool->gate->data, ngx_scc_pg_class(stmt))
+           != NGX_OK)
     {
         *status = NGX_SCC_PG_DOWN;
         return NULL;
@@ -551,7 +552,7 @@ ngx_scc_pg_judge(ngx_scc_pg_call_t *call, ngx_scc_pg_status_t status,
     gate = call->pool->gate;
 
     if (gate == NULL || result == NULL
-        || call->stmt->class == NGX_SCC_PG_FREE)
+        || ngx_scc_pg_class(call->stmt) == NGX_SCC_PG_FREE)
     {
         return NGX_OK;
     }
@@ -563,7 +564,9 @@ ngx_scc_pg_judge(ngx_scc_pg_call_t *call, ngx_scc_pg_status_t status,
         return NGX_OK;
     }
 
-    if (status != NGX_SCC_PG_OK || call->stmt->class != NGX_SCC_PG_READ) {
+    if (status != NGX_SCC_PG_OK
+        || ngx_scc_pg_class(call->stmt) != NGX_SCC_PG_READ)
+    {
         return NGX_OK;
     }
 
@@ -617,7 +620,9 @@ ngx_scc_pg_copy(ngx_scc_pg_call_t *call, const ngx_str_t *values)
         return NGX_OK;
     }
 
-    size = n * sizeof(char *);
+    /* values, lengths, formats, bytes */
+
+    size = n * (sizeof(char *) + 2 * sizeof(int));
 
     for (i = 0; i < n; i++) {
         if (values[i].len != NGX_SCC_PG_NULL) {
@@ -630,9 +635,13 @@ ngx_scc_pg_copy(ngx_scc_pg_call_t *call, const ngx_str_t *values)
         return NGX_ERROR;
     }
 
-    p = (char *) &call->values[n];
+    call->lengths = (int *) &call->values[n];
+    call->formats = &call->lengths[n];
+    p = (char *) &call->formats[n];
 
     for (i = 0; i < n; i++) {
+        call->lengths[i] = 0;
+        call->formats[i] = (call->stmt->flags & NGX_SCC_PG_BINARY) != 0;
 
         if (values[i].len == NGX_SCC_PG_NULL) {
             call->values[i] = NULL;
@@ -640,6 +649,7 @@ ngx_scc_pg_copy(ngx_scc_pg_call_t *call, const ngx_str_t *values)
         }
 
         call->values[i] = p;
+        call->lengths[i] = (int) values[i].len;
 
         if (values[i].len) {
             p = (char *) ngx_cpymem(p, values[i].data, values[i].len);

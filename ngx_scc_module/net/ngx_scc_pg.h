@@ -53,14 +53,20 @@ typedef enum {
                                            others are not */
 } ngx_scc_pg_class_t;
 
+/* Added to the class: all parameters are in binary format. */
+#define NGX_SCC_PG_BINARY  0x10
+
 
 /* A statement, prepared once per connection under its name; static. */
 typedef struct {
     const char          *name;
     const char          *sql;
     ngx_uint_t           nparams;
-    ngx_scc_pg_class_t   class;
+    ngx_uint_t           flags;         /* class, NGX_SCC_PG_BINARY */
 } ngx_scc_pg_stmt_t;
+
+#define ngx_scc_pg_class(stmt)                                                \
+    ((ngx_scc_pg_class_t) ((stmt)->flags & ~(ngx_uint_t) NGX_SCC_PG_BINARY))
 
 
 typedef enum {
@@ -123,8 +129,8 @@ void ngx_scc_pg_pool_gate(ngx_scc_pg_pool_t *pool,
 void ngx_scc_pg_pool_destroy(ngx_scc_pg_pool_t *pool);
 
 /*
- * Runs a statement; values are text format, copied before return; len of a
- * value SCC_PG_NULL means NULL.  Returns NULL and sets *status (DOWN or
+ * Runs a statement; values are in the statement's format, copied before
+ * return; len of a value NGX_SCC_PG_NULL means NULL.  Returns NULL and sets *status (DOWN or
  * BUSY), handler never called, or a call whose handler is called exactly
  * once, never from within this function, unless it is cancelled.
  */

@@ -391,13 +391,14 @@ ngx_scc_pg_send(ngx_scc_pg_conn_t *conn)
 
     default: /* NGX_SCC_PG_EXECUTE */
 
-        if (conn->pool->gate != NULL && stmt->class == NGX_SCC_PG_READ) {
+        if (conn->pool->gate != NULL && ngx_scc_pg_class(stmt) == NGX_SCC_PG_READ)
+        {
             conn->pool->gate->note(conn->pool->gate->data, call->note);
         }
 
         ok = PQsendQueryPrepared(conn->pg, stmt->name, (int) stmt->nparams,
-                                 (const char *const *) call->values, NULL,
-                                 NULL, 0);
+                                 (const char *const *) call->values,
+                                 call->lengths, call->formats, 0);
     }
 
     if (!ok || ngx_scc_pg_flush(conn) != NGX_OK) {

@@ -47,7 +47,9 @@ struct ngx_scc_pg_call_s {
     ngx_scc_pg_pool_t         *pool;
     ngx_scc_pg_conn_t         *conn;        /* NULL: waiting */
     const ngx_scc_pg_stmt_t   *stmt;
-    char                     **values;      /* one block with their bytes */
+    char                     **values;      /* one block with what follows */
+    int                       *lengths;
+    int                       *formats;
     ngx_scc_pg_handler_pt      handler;     /* NULL: cancelled */
     void                      *data;
     ngx_event_t                timer;

@@ -9,19 +9,27 @@
 
 #include "ngx_scc_store_write.h"
 #include "scc_contribution.h"
+#include "scc_params.h"
 
 
 typedef void (*ngx_scc_store_write_pt)(scc_buf_t *b,
     const ngx_scc_item_t *item);
 
 
+/* An array of a parameter: its elements' type, and who writes one. */
+
+typedef struct {
+    uint32_t                type;
+    ngx_uint_t              nulls;
+    ngx_scc_store_write_pt  write;
+} ngx_scc_store_column_t;
+
+
 static void ngx_scc_store_array(scc_buf_t *b, const ngx_scc_item_t *items,
-    ngx_uint_t n, ngx_scc_store_write_pt write);
+    ngx_uint_t n, const ngx_scc_store_column_t *column);
 static ngx_int_t ngx_scc_store_cut(scc_buf_t *b, const size_t *ends,
     ngx_str_t *values, ngx_uint_t n);
 static void ngx_scc_store_end(scc_buf_t *b, size_t **end);
-static void ngx_scc_store_quote(scc_buf_t *b, scc_str_t text);
-static void ngx_scc_store_null_if_empty(scc_buf_t *b, scc_str_t text);
 static void ngx_scc_store_hex(scc_buf_t *b, const u_char *p, size_t len);
 static void ngx_scc_store_event_id(scc_buf_t *b, const ngx_scc_item_t *item);
 static void ngx_scc_store_hlc(scc_buf_t *b, const ngx_scc_item_t *item);
@@ -48,7 +56,7 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_contribute = {
         " $8::uuid[], $9::text[]) AS a"
         " FROM scc.identity i WHERE i.store_uuid = $10::uuid OFFSET 0) x",
     NGX_SCC_STORE_CONTRIBUTE_PARAMS,
-    NGX_SCC_PG_WRITE
+    NGX_SCC_PG_WRITE|NGX_SCC_PG_BINARY
 };
 
 
@@ -58,7 +66,7 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_missing = {
     " LEFT JOIN LATERAL scc.missing($1::uuid[], $2::bytea[]) m ON true"
     " WHERE s.store_uuid = $3::uuid ORDER BY m.i",
     NGX_SCC_STORE_MISSING_PARAMS,
-    NGX_SCC_PG_WRITE
+    NGX_SCC_PG_WRITE|NGX_SCC_PG_BINARY
 };
 
 
@@ -114,27 +122,27 @@ ngx_scc_store_contribute_params(scc_buf_t *b, const ngx_scc_item_t *items,
     size_t      ends[NGX_SCC_STORE_CONTRIBUTE_PARAMS], *end;
     ngx_uint_t  i;
 
-    static const ngx_scc_store_write_pt  writers[] = {
-        ngx_scc_store_event_id,
-        ngx_scc_store_hlc,
-        ngx_scc_store_kind,
-        ngx_scc_store_contributor_id,
-        ngx_scc_store_contributor_name,
-        ngx_scc_store_key,
-        ngx_scc_store_received,
-        ngx_scc_store_segment,
-        ngx_scc_store_body
+    static const ngx_scc_store_column_t  columns[] = {
+        { SCC_OID_UUID, 0, ngx_scc_store_event_id },
+        { SCC_OID_INT8, 0, ngx_scc_store_hlc },
+        { SCC_OID_TEXT, 0, ngx_scc_store_kind },
+        { SCC_OID_TEXT, 0, ngx_scc_store_contributor_id },
+        { SCC_OID_TEXT, 1, ngx_scc_store_contributor_name },
+        { SCC_OID_TEXT, 1, ngx_scc_store_key },
+        { SCC_OID_TIME, 0, ngx_scc_store_received },
+        { SCC_OID_UUID, 1, ngx_scc_store_segment },
+        { SCC_OID_TEXT, 0, ngx_scc_store_body }
     };
 
     scc_buf_reset(b);
     end = ends;
 
-    for (i = 0; i < sizeof(writers) / sizeof(writers[0]); i++) {
-        ngx_scc_store_array(b, items, n, writers[i]);
+    for (i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+        ngx_scc_store_array(b, items, n, &columns[i]);
         ngx_scc_store_end(b, &end);
     }
 
-    scc_uuid_write(b, store);
+    scc_buf_mem(b, store, 16);
     ngx_scc_store_end(b, &end);
 
     return ngx_scc_store_cut(b, ends, values,
@@ -148,16 +156,23 @@ ngx_scc_store_missing_params(scc_buf_t *b, const ngx_scc_item_t *items,
 {
     size_t  ends[NGX_SCC_STORE_MISSING_PARAMS], *end;
 
+    static const ngx_scc_store_column_t  ids = {
+        SCC_OID_UUID, 0, ngx_scc_store_event_id
+    };
+    static const ngx_scc_store_column_t  digests = {
+        SCC_OID_BYTEA, 0, ngx_scc_store_sha256
+    };
+
     scc_buf_reset(b);
     end = ends;
 
-    ngx_scc_store_array(b, items, n, ngx_scc_store_event_id);
+    ngx_scc_store_array(b, items, n, &ids);
     ngx_scc_store_end(b, &end);
 
-    ngx_scc_store_array(b, items, n, ngx_scc_store_sha256);
+    ngx_scc_store_array(b, items, n, &digests);
     ngx_scc_store_end(b, &end);
 
-    scc_uuid_write(b, store);
+    scc_buf_mem(b, store, 16);
     ngx_scc_store_end(b, &end);
 
     return ngx_scc_store_cut(b, ends, values, NGX_SCC_STORE_MISSING_PARAMS);
@@ -234,30 +249,24 @@ ngx_scc_store_bury_params(scc_buf_t *b, const ngx_scc_item_t *item,
 
 static void
 ngx_scc_store_array(scc_buf_t *b, const ngx_scc_item_t *items, ngx_uint_t n,
-    ngx_scc_store_write_pt write)
+    const ngx_scc_store_column_t *column)
 {
-    char        comma;
-    ngx_uint_t  i;
+    ngx_uint_t  i, waiting;
 
-    comma = '{';
+    waiting = 0;
+
+    for (i = 0; i < n; i++) {
+        waiting += ngx_scc_item_waits(&items[i]);
+    }
+
+    scc_params_array(b, column->type, waiting, column->nulls);
 
     for (i = 0; i < n; i++) {
 
-        if (!ngx_scc_item_waits(&items[i])) {
-            continue;
+        if (ngx_scc_item_waits(&items[i])) {
+            column->write(b, &items[i]);
         }
-
-        scc_buf_byte(b, (uint8_t) comma);
-        comma = ',';
-
-        write(b, &items[i]);
     }
-
-    if (comma == '{') {
-        scc_buf_byte(b, '{');
-    }
-
-    scc_buf_byte(b, '}');
 }
 
 
@@ -296,43 +305,6 @@ ngx_scc_store_cut(scc_buf_t *b, const size_t *ends, ngx_str_t *values,
 
 
 static void
-ngx_scc_store_quote(scc_buf_t *b, scc_str_t text)
-{
-    size_t  i, from;
-
-    scc_buf_byte(b, '"');
-
-    from = 0;
-
-    for (i = 0; i < text.len; i++) {
-        if (text.data[i] == '"' || text.data[i] == '\\') {
-            scc_buf_mem(b, text.data + from, i - from);
-            scc_buf_byte(b, '\\');
-            from = i;
-        }
-    }
-
-    if (text.len > from) {
-        scc_buf_mem(b, text.data + from, text.len - from);
-    }
-
-    scc_buf_byte(b, '"');
-}
-
-
-static void
-ngx_scc_store_null_if_empty(scc_buf_t *b, scc_str_t text)
-{
-    if (text.len == 0) {
-        scc_buf_text(b, "NULL");
-        return;
-    }
-
-    ngx_scc_store_quote(b, text);
-}
-
-
-static void
 ngx_scc_store_hex(scc_buf_t *b, const u_char *p, size_t len)
 {
     uint8_t  *dst;
@@ -348,90 +320,75 @@ ngx_scc_store_hex(scc_buf_t *b, const u_char *p, size_t len)
 static void
 ngx_scc_store_event_id(scc_buf_t *b, const ngx_scc_item_t *item)
 {
-    scc_uuid_write(b, item->record.event_id);
+    scc_params_mem(b, item->record.event_id, 16);
 }
 
 
-/* Beyond bigint the store says so, for this event alone. */
+/* Beyond bigint it is negative, which the ledger refuses, this event alone. */
 
 static void
 ngx_scc_store_hlc(scc_buf_t *b, const ngx_scc_item_t *item)
 {
-    scc_buf_uint(b, item->record.hlc);
+    scc_params_int8(b, item->record.hlc);
 }
 
 
 static void
 ngx_scc_store_kind(scc_buf_t *b, const ngx_scc_item_t *item)
 {
-    scc_buf_str(b, scc_kind_name(item->record.kind));
+    scc_params_str(b, scc_kind_name(item->record.kind));
 }
 
 
 static void
 ngx_scc_store_contributor_id(scc_buf_t *b, const ngx_scc_item_t *item)
 {
-    ngx_scc_store_quote(b, item->record.contributor_id);
+    scc_params_str(b, item->record.contributor_id);
 }
 
 
 static void
 ngx_scc_store_contributor_name(scc_buf_t *b, const ngx_scc_item_t *item)
 {
-    ngx_scc_store_null_if_empty(b, item->record.contributor_name);
+    scc_params_null_if_empty(b, item->record.contributor_name);
 }
 
 
 static void
 ngx_scc_store_key(scc_buf_t *b, const ngx_scc_item_t *item)
 {
-    ngx_scc_store_null_if_empty(b, item->record.key);
+    scc_params_null_if_empty(b, item->record.key);
 }
 
 
 static void
 ngx_scc_store_received(scc_buf_t *b, const ngx_scc_item_t *item)
 {
-    u_char    *last, text[sizeof("\"2554-07-21 23:34:33.709551+00\"")];
-    uint64_t   received;
-    ngx_tm_t   tm;
-
-    received = item->record.received;
-
-    ngx_gmtime((time_t) (received / 1000000000), &tm);
-
-    last = ngx_sprintf(text, "\"%04d-%02d-%02d %02d:%02d:%02d.%06uL+00\"",
-                       tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
-                       tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
-                       received / 1000 % 1000000);
-
-    scc_buf_mem(b, text, last - text);
+    scc_params_time(b, item->record.received);
 }
 
 
 static void
 ngx_scc_store_segment(scc_buf_t *b, const ngx_scc_item_t *item)
 {
-    if (!item->has_segment) {
-        scc_buf_text(b, "NULL");
-        return;
-    }
+    if (item->has_segment) {
+        scc_params_mem(b, item->segment, 16);
 
-    scc_uuid_write(b, item->segment);
+    } else {
+        scc_params_null(b);
+    }
 }
 
 
 static void
 ngx_scc_store_body(scc_buf_t *b, const ngx_scc_item_t *item)
 {
-    ngx_scc_store_quote(b, item->record.body);
+    scc_params_str(b, item->record.body);
 }
 
 
 static void
 ngx_scc_store_sha256(scc_buf_t *b, const ngx_scc_item_t *item)
 {
-    scc_buf_text(b, "\"\\\\x");
-    ngx_scc_store_hex(b, item->record.sha256, 32);
-    scc_buf_byte(b, '"');
+    scc_params_mem(b, item->record.sha256, 32);
 }

@@ -79,6 +79,7 @@ CREATE TABLE scc.contribution (
         'place_accessibility', 'building_accessibility', 'comment', 'report',
         'retract', 'restore', 'contributor', 'erase', 'remove',
         'reinstate', 'photo')),
+    CONSTRAINT contribution_hlc CHECK (hlc >= 0),
     CONSTRAINT contribution_target
         CHECK (octet_length(target) BETWEEN 1 AND 64),
     CONSTRAINT contribution_contributor_id
