@@ -314,15 +314,18 @@ soak: deps-test	## long: valgrind, sanitizers, 200 reloads, a tiny zone
 
 faults: deps-test	## all faults under load: killed, cut, full, poisoned
 	@+$(MAKE) --no-print-directory all
-	cd tests && $(TEST_ENV) $(PYTHON) -m pytest faults
+	cd tests && $(TEST_ENV) $(PYTHON) -m pytest $(PYTEST_FLAGS) \
+		faults
 
 faults-lost: deps-test	## stores lost, and no memory
 	@+$(MAKE) --no-print-directory all
-	cd tests && $(TEST_ENV) $(PYTHON) -m pytest -m lost faults
+	cd tests && $(TEST_ENV) $(PYTHON) -m pytest $(PYTEST_FLAGS) \
+		-m lost faults
 
 faults-offsite: deps-test	## bad uploads, a lost host, forgetting
 	@+$(MAKE) --no-print-directory all
-	cd tests && $(TEST_ENV) $(PYTHON) -m pytest -m offsite faults
+	cd tests && $(TEST_ENV) $(PYTHON) -m pytest $(PYTEST_FLAGS) \
+		-m offsite faults
 
 # unit($1 = folder in BUILD, $2 = flags)
 define unit

@@ -33,10 +33,22 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture
-def rng(request):
-    return seeded(request.node.name)[0]
-
-
-@pytest.fixture
 def seed(request):
-    return seeded(request.node.name)[1]
+    n = seeded(request.node.name)[1]
+    request.node.user_properties.append(("seed", n))
+    return n
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Of a whole run: a seed that was green may be wanted, too."""
+    if config.getoption("--quick"):
+        return
+    lines = [f"{report.nodeid.rpartition('::')[2]}: {n}"
+             for reports in terminalreporter.stats.values()
+             for report in reports
+             if getattr(report, "when", "") == "call"
+             for name, n in report.user_properties if name == "seed"]
+    if lines:
+        terminalreporter.section("seeds")
+        for line in sorted(lines):
+            terminalreporter.write_line(line)

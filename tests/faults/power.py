@@ -43,6 +43,12 @@ def need(fuse=True):
             pytest.skip("the power rig needs FUSE in the kernel")
 
 
+def unmounted(path):
+    """A thread that dies in a sync keeps it busy for a while."""
+    wait_until(lambda: run(["umount", path], check=False).returncode == 0,
+               60, f"{path} to be unmounted", 0.1)
+
+
 def own_dir(path):
     os.mkdir(path, 0o700)
     if SERVER_USER:
@@ -175,7 +181,7 @@ class BrokenDisk(PowerDisk):
 
     def forget(self):
         """Nothing that only the kernel's memory has is read any more."""
-        run(["umount", self.mount])
+        unmounted(self.mount)
         run(["mount", "-o", "noatime", self.loop, self.mount])
 
 
@@ -234,6 +240,6 @@ class ThinDisk:
 
     def forget(self):
         """As of BrokenDisk; the loop device goes with the mount."""
-        run(["umount", self.mount])
+        unmounted(self.mount)
         run(["mount", "-o", "loop,noatime", os.path.join(
             self.small, "image"), self.mount])

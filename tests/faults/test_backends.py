@@ -467,6 +467,7 @@ def test_f33_partitions(seed, part, mode):
         stack.verify(load.history, faults)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("part", ["queue", "pg", "journal"])
 def test_f34_slow_backends(seed, part, figure):
     """A slow part slows what waits for it, nothing else; nothing piles up."""

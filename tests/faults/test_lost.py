@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import check
 import lost
 from lost import AUDIT, LostStack, Watch
 from rig import Load
@@ -67,6 +68,26 @@ def test_f29_the_first_of_may(seed, way, figure):
         stack.drain(60)
         stack.verify(load.history, watch.faults)
         stack.sccctl_verify()
+
+
+@pytest.mark.quick
+def test_f29_in_short(seed, figure):
+    """What "make test" sees of it: one way, no edge, no way back."""
+    with LostStack(seed, edge=False) as stack:
+        with Load(stack, clients=3, readers=0, pause=0.02) as load, \
+                Watch(stack) as watch:
+            load.more(20, 30)
+            lost.truncate(stack)
+            seconds = stack.wait_state("quarantine", 30)
+            load.more(20, 30)
+            watch.more(100, 40)
+            assert stack.state()[0] == "quarantine"
+        figure("truncate", f"quarantine after {seconds:.2f} s")
+        assert not watch.faults, f"seed {seed}: {watch.faults}"
+        faults = check.Faults()
+        kept, _ = check.check_journal(load.history, stack.dirs, faults)
+        assert not faults, f"seed {seed}: {faults}"
+        assert kept == len(load.history.acked())
 
 
 def test_f29_rebuilt_on_another_cluster(seed):

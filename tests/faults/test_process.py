@@ -12,7 +12,7 @@ import pytest
 
 import journal
 from rig import Load, Stack
-from servers import alive, children, freeze, wait_until
+from servers import alive, children, fd_list, freeze, wait_until
 from shim import Shim
 
 
@@ -95,10 +95,8 @@ def test_f04_binary_upgrade(seed):
                                "the new workers")
                     load.more(50)
                     for pid in [new, *children(new)]:
-                        mine = {os.readlink(f"/proc/{pid}/fd/{f}")
-                                for f in os.listdir(f"/proc/{pid}/fd")
-                                if alive(pid)}
-                        opened = [x for x in mine if x.endswith(".open")
+                        opened = [x for x in fd_list(pid)
+                                  if x.endswith(".open")
                                   and f"{pid:08x}" not in x]
                         assert not opened, (
                             f"process {pid} has inherited {opened}")
