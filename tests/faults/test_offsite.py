@@ -309,7 +309,7 @@ def test_f38_the_host_is_lost(seed, segment, figure):
             with Load(stack, clients=8, readers=0, tries=1, timeout=2.0,
                       pause=0.01) as load:
                 load.more(200, 30)
-                time.sleep(rng.uniform(1, 4))
+                time.sleep(INTERVAL + SLACK + rng.uniform(0, 1))
                 died = time.monotonic()
                 ship.stop(signal.SIGKILL)
                 for pid in stack.nginx.family():
@@ -338,7 +338,7 @@ def test_f38_the_host_is_lost(seed, segment, figure):
     assert age <= INTERVAL + SLACK, (
         f"seed {seed}: {len(lost)} of {len(load.history.acked())} lost, the "
         f"oldest {age:.2f} s before the end")
-    assert len(kept.acked()) > 150
+    assert len(kept.acked()) >= 200
     figure("F38", f"{len(load.history.acked())} acknowledged, {len(lost)} "
            f"lost with the host, the oldest {age:.2f} s old (every "
            f"{INTERVAL} s)")
