@@ -43,6 +43,8 @@ struct ngx_scc_watch_s {
     ngx_uint_t               asked;         /* heard, up to */
     int64_t                  after;         /* cells are counted behind it */
     ngx_uint_t               sampled;       /* events asked for */
+    ngx_uint_t               known;         /* the anchor is set: */
+    scc_anchor_t             anchor;        /* what was known then */
 
     /* what is kept */
     ngx_msec_t               kept;
@@ -81,7 +83,7 @@ static scc_seen_t ngx_scc_watch_seen(ngx_scc_watch_t *watch,
 static void ngx_scc_watch_anchors(ngx_scc_watch_t *watch,
     ngx_scc_pg_result_t *result);
 static void ngx_scc_watch_anchor(ngx_scc_watch_t *watch, scc_str_t text);
-static void ngx_scc_watch_merge(ngx_scc_watch_t *watch,
+static ngx_uint_t ngx_scc_watch_merge(ngx_scc_watch_t *watch,
     const scc_anchor_t *anchor);
 static void ngx_scc_watch_decide(ngx_scc_watch_t *watch, scc_seen_t seen,
     const scc_witness_t *w, const scc_sample_t *sample);
@@ -322,9 +324,14 @@ ngx_scc_watch_look(ngx_scc_watch_t *watch)
                                      watch->log)
             == NGX_OK)
         {
-            ngx_scc_watch_merge(watch, &anchor);
+            (void) ngx_scc_watch_merge(watch, &anchor);
         }
     }
+
+    /* while the store answers others may hear of more than it will say */
+
+    watch->known = (ngx_scc_guard_get(watch->guard, &watch->anchor)
+                    == NGX_OK);
 
     /* one that was doubted is counted first */
 
@@ -471,24 +478,38 @@ ngx_scc_watch_anchor(ngx_scc_watch_t *watch, scc_str_t text)
 {
     scc_anchor_t  anchor;
 
-    if (scc_anchor_read(text, &anchor) == SCC_OK) {
-        ngx_scc_watch_merge(watch, &anchor);
+    if (scc_anchor_read(text, &anchor) != SCC_OK
+        || !ngx_scc_watch_merge(watch, &anchor))
+    {
+        return;
+    }
+
+    if (watch->known) {
+        (void) scc_anchor_merge(&watch->anchor, &anchor);
+
+    } else {
+        watch->anchor = anchor;
+        watch->known = 1;
     }
 }
 
 
 /* Where the journal names its store, only that one's anchors count. */
 
-static void
+static ngx_uint_t
 ngx_scc_watch_merge(ngx_scc_watch_t *watch, const scc_anchor_t *anchor)
 {
     u_char  store[16];
 
-    if (ngx_scc_anchor_journal(watch->guard, store) != NGX_OK
-        || ngx_memcmp(store, anchor->high.store, 16) == 0)
+    if (ngx_scc_anchor_journal(watch->guard, store) == NGX_OK
+        && ngx_memcmp(store, anchor->high.store, 16) != 0)
     {
-        (void) ngx_scc_guard_merge(watch->guard, anchor);
+        return 0;
     }
+
+    (void) ngx_scc_guard_merge(watch->guard, anchor);
+
+    return 1;
 }
 
 
@@ -497,21 +518,21 @@ ngx_scc_watch_decide(ngx_scc_watch_t *watch, scc_seen_t seen,
     const scc_witness_t *w, const scc_sample_t *sample)
 {
     u_char             journal[16];
-    ngx_uint_t         known, due, restart;
+    ngx_uint_t         due, restart;
     scc_anchor_t       anchor;
     scc_verdict_t      v, before;
     ngx_scc_guard_t   *guard;
 
     guard = watch->guard;
 
-    known = (ngx_scc_guard_get(guard, &anchor) == NGX_OK);
+    (void) ngx_scc_guard_get(guard, &anchor);
     before = anchor.verdict;
 
     /* before a pass is over it is not known what is to be there */
 
     due = ngx_scc_guard_begun(guard);
 
-    v = scc_guard_judge(known ? &anchor.high : NULL, before,
+    v = scc_guard_judge(watch->known ? &watch->anchor.high : NULL, before,
             ngx_scc_anchor_journal(guard, journal) == NGX_OK ? journal : NULL,
             seen, w, due ? NULL : sample);
 
@@ -675,7 +696,7 @@ ngx_scc_watch_keep(ngx_scc_watch_t *watch)
             && other.high.epoch > anchor.high.epoch
             && ngx_memcmp(other.high.store, anchor.high.store, 16) == 0)
         {
-            ngx_scc_watch_merge(watch, &other);
+            (void) ngx_scc_watch_merge(watch, &other);
             ngx_scc_guard_ask(watch->guard);
             continue;
         }

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import time
 import uuid
 
 import pytest
@@ -364,6 +365,29 @@ def test_anchors(filled):
         nginx.start()
         nginx.is_in("rewound", "behind")
         assert "is damaged and left out of account" in nginx.log()
+
+
+def test_slow_look(filled):
+    """The helper's look says how the store was when it was asked; what others
+    have heard meanwhile is no reason to call it rewound."""
+    with Scene(filled) as scene:
+        nginx = scene.nginx
+        (text,), = scene.pg.query("SELECT pg_get_functiondef("
+                                  "'scc.cells_sample'::regproc)")
+        assert text.count("FROM (") == 1
+        scene.pg.query(text.replace("FROM (",
+                                    "FROM pg_catalog.pg_sleep(.5), ("))
+        seen = set()                        # the ledger grows, meanwhile
+        for i in range(600):
+            a = nginx.post(place(1000 + i, 127.0))
+            assert a.status == 202, a
+            a = nginx.get(WIDE)             # from the store, always
+            assert a.status == 200 and "scc-data-state" not in a.headers, a
+            seen.add(scene.pg.query("SELECT events FROM scc.tally")[0])
+            if len(seen) > 6:
+                break
+            time.sleep(.03)
+        assert len(seen) > 6 and "rewound" not in nginx.log()
 
 
 def test_directives(filled):

@@ -23,8 +23,11 @@ OGC = """
         }
 """
 
+# all readers may export at once, and of the same worker
+MANY = {"scc_export_limit": "8"}
+
 # tools make everything slow: what is late is still right
-PATIENT = {"scc_redis_timeout": "10s", "scc_postgres_timeout": "20s",
+PATIENT = {"scc_redis_timeout": "10s", "scc_postgres_timeout": "20s", **MANY,
            "scc_lease_time": "30s", "scc_zone": "scc:4m",
            "scc_rollup_interval": "1s"}
 
@@ -114,7 +117,7 @@ def test_sanitizers(seed, figure):
 def test_200_reloads(seed, figure):
     """No read fails, no contribution is lost."""
     with rig.Stack(seed, workers=2, server=OGC, shutdown="10s",
-                   scc={"scc_zone": "scc:16m"}) as stack:
+                   scc={"scc_zone": "scc:16m", **MANY}) as stack:
         mixed(stack, seed, 0, 4, 200, figure, wait_old=False)
 
 
