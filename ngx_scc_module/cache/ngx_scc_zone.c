@@ -172,6 +172,7 @@ ngx_scc_zone_stat(ngx_scc_zone_t *zone, ngx_scc_zone_stat_t *stat)
     stat->size = (ngx_uint_t) sh->units * NGX_SCC_ZONE_UNIT;
     stat->free = (ngx_uint_t) sh->units_free * NGX_SCC_ZONE_UNIT;
     stat->epoch = sh->epoch;
+    stat->moves = (ngx_uint_t) sh->moves;
 }
 
 
@@ -397,9 +398,13 @@ ngx_scc_zone_put(ngx_scc_zone_t *zone, uint32_t key,
         ngx_scc_zone_free(sh, e);
 
     } else {
-        ngx_scc_zone_move(sh);
-
         other = ngx_scc_zone_find(sh, key);
+
+        /* of a copy that was marked, or that nobody had, no answer is kept */
+
+        if ((other != NULL) ? !other->old : ngx_scc_zone_lost(sh, key)) {
+            ngx_scc_zone_move(sh);
+        }
 
         if (other != NULL) {
             ngx_scc_zone_detach(sh, other);
@@ -625,6 +630,9 @@ ngx_scc_zone_layout(ngx_scc_zone_shared_t *sh, u_char *p, size_t size)
 
     sh->gens = (uint32_t *) p;
     sh->gens_mask = n - 1;
+    p += n * sizeof(uint32_t);
+
+    sh->lost = (uint32_t *) p;
     p += n * sizeof(uint32_t);
 
     for (n = 64; (size_t) n * 4096 < size; n *= 2) { /* void */ }

@@ -45,6 +45,8 @@ typedef struct {
     ngx_uint_t               size;          /* bytes for copies, in all */
     ngx_uint_t               free;          /* of these */
     ngx_uint_t               epoch;
+    ngx_uint_t               moves;         /* times that kept answers were
+                                               to be looked up again */
 } ngx_scc_zone_stat_t;
 
 

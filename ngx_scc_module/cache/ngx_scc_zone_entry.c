@@ -369,6 +369,12 @@ ngx_scc_zone_clear(ngx_scc_zone_shared_t *sh, uint32_t unit,
 
         if (e->state == NGX_SCC_ZONE_LIVE) {
             sh->stat.evictions++;
+
+            if (!e->old) {
+                sh->lost[ngx_scc_zone_hash(e->key) & sh->gens_mask] =
+                                                      (uint32_t) sh->moves;
+            }
+
             ngx_scc_zone_detach(sh, e);
 
         } else {

@@ -96,6 +96,9 @@ typedef struct {
     uint32_t                 free[NGX_SCC_ZONE_ORDERS];  /* unit + 1 */
 
     uint32_t                *gens;
+    uint32_t                *lost;          /* by slot, as gens: moves when
+                                               a copy not marked was evicted
+                                               last, their lower half */
     ngx_scc_zone_entry_t   **buckets;
     ngx_scc_zone_claim_t    *claims;
     uint32_t                *owner;         /* entry's unit + 1; 0: free */
@@ -138,6 +141,15 @@ static ngx_inline void
 ngx_scc_zone_move(ngx_scc_zone_shared_t *sh)
 {
     __atomic_store_n(&sh->moves, sh->moves + 1, __ATOMIC_SEQ_CST);
+}
+
+
+/* Whether an answer may be kept of a copy of this key that was evicted. */
+static ngx_inline ngx_uint_t
+ngx_scc_zone_lost(ngx_scc_zone_shared_t *sh, uint32_t key)
+{
+    return sh->lost[ngx_scc_zone_hash(key) & sh->gens_mask]
+           == (uint32_t) sh->moves;
 }
 
 

@@ -91,6 +91,7 @@ static ngx_http_variable_t  ngx_scc_vars[] = {
     ngx_scc_zone_variable(size),
     ngx_scc_zone_variable(free),
     ngx_scc_zone_variable(epoch),
+    ngx_scc_zone_variable(moves),
 
     { ngx_string("scc_data_state"), NULL,
       ngx_scc_variable_data_state, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },

@@ -24,7 +24,7 @@ from servers import (NGINX_CONF, Closed, Nginx, Postgres, Redis, freeze,
 from store import load_sample, snapshot
 
 STAT = ("hits misses inserts dropped refused evictions marked stale repairs "
-        "entries size free epoch").split()
+        "entries size free epoch moves").split()
 
 # in the template's location: two more beside it
 ZONE = """}
@@ -327,6 +327,39 @@ def test_redis_restored_from_an_old_dump(pg, redis):
 
 
 # -- space -------------------------------------------------------------------
+
+
+def test_new_copies_and_kept_answers(pg):
+    """Copies of cells that nobody had void no answer that is kept; but once
+    the zone has taken a newer copy of one it had evicted, none is given of
+    the older one, even before the feed has heard of the change."""
+    sea, row = "/v1/cells/16/0-29/{}-{}.json", 0
+    with Zoned(pg, None, "256k", workers=1,
+               scc={"scc_feed_interval": "30s"}) as nginx, \
+            nginx.client() as c:
+        l1(c, sea.format(0, 0))                 # the feed's first round
+        before = stat(nginx)
+        for path in some_paths(pg, 20, 13):
+            c.get(path)
+        after = stat(nginx)
+        assert after["inserts"] > before["inserts"] + 9
+        assert after["moves"] == before["moves"]
+
+        for i, (ident, lon, lat, _) in enumerate(pick(pg, 8, 12)):
+            path = cell_path(lon, lat)
+            box = "/v1/places?bbox=" + ",".join(
+                f"{v / 1e7:.7f}" for v in (lon, lat, lon, lat))
+            l1(c, path)
+            for _ in range(3):
+                c.get(path)
+            evicted = stat(nginx)["evictions"]
+            while stat(nginx)["evictions"] < evicted + 600:
+                c.get(sea.format(row, row + 2))
+                row += 3
+            pg.query("UPDATE scc.place SET name = %s WHERE id = %s",
+                     (f"evicted {i}", ident))
+            for p in box, path:
+                assert names(c.get(p)).get(ident) == f"evicted {i}", p
 
 
 def test_small_zone_while_rows_change(pg, redis, figure):

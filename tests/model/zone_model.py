@@ -14,7 +14,9 @@ by a late fill.  A voucher is the run of the server that it was given to.
 
 What must hold: a copy in the zone that is not marked has every change up to
 the zone's horizon.  So what is vouched for is at most as old as the round
-that vouches: how long that is, is the voucher's life.
+that vouches: how long that is, is the voucher's life.  And an answer that a
+worker has kept, while the zone's moves are what they were, says what a lookup
+would find, if it finds a copy.
 
 Run it:  python3 zone_model.py
 """
@@ -40,6 +42,9 @@ class Zone:
     flip_checks = True      # told again only if nothing went past Redis
     horizon_last = True     # the horizon moves after the copies are marked
     gen_always = True       # a change is counted where there is no copy
+    change_moves = True     # a change moves the zone, copy or not
+    newer_moves = True      # so does a copy in place of one not marked
+    lost_moves = True       # and one in place of one evicted since it moved
 
 
 class NoteAfter(Zone):
@@ -87,19 +92,35 @@ class GenOfCopies(Zone):
     gen_always = False
 
 
+class ChangeStill(Zone):
+    """(j) a change does not move the zone."""
+    change_moves = False
+
+
+class NewerStill(Zone):
+    """(k) a newer copy in place of one not marked does not move the zone."""
+    newer_moves = False
+
+
+class LostStill(Zone):
+    """(l) a copy in place of an evicted one never moves the zone."""
+    lost_moves = False
+
+
 GUARDS = [NoteAfter, NoGen, NoTold, ZoneFirst, ZoneAlone, AnyRun, FlipBlindly,
-          HorizonFirst, GenOfCopies]
+          HorizonFirst, GenOfCopies, ChangeStill, NewerStill, LostStill]
 
 
 # -- the world ---------------------------------------------------------------
 
 
 World = namedtuple("World", "readers turns helpers writes deaths restarts "
-                            "evictions troubles")
+                            "evictions troubles answers")
 
 # each is small enough to be walked whole; together they have it all
-WORLDS = [World(1, 2, 1, 2, 0, 0, 1, 1), World(1, 1, 1, 2, 1, 1, 1, 1),
-          World(2, 1, 1, 1, 0, 1, 1, 1), World(1, 1, 2, 1, 0, 1, 0, 1)]
+WORLDS = [World(1, 2, 1, 2, 0, 0, 2, 0, 1), World(1, 2, 1, 2, 0, 0, 1, 1, 0),
+          World(1, 1, 1, 2, 1, 1, 1, 1, 0), World(2, 1, 1, 1, 0, 1, 1, 1, 0),
+          World(1, 1, 2, 1, 0, 1, 0, 1, 0)]
 
 # a reader's place, and a helper's: what it does next
 IDLE, NOTED, GOT, OVER = range(4)
@@ -111,12 +132,14 @@ NEW = (ASK, False, 0, 0, False, False, False)
 # them: so it is kept with each note whether they are still the same.
 
 State = namedtuple("State", "db redis zone readers helpers deaths restarts "
-                            "evictions troubles")
+                            "evictions troubles answer lost")
 Redis = namedtuple("Redis", "held voucher saved")
 Copy = namedtuple("Copy", "ver marked told since")
 # redis.voucher: 0 none, 1 of a run before, 2 of this run
 # readers: (place, turn, note, version got, from Redis); the note: gen is
 #          the same, told
+# answer: of these moves, the version that it was made of, or NONE; lost: a
+#         copy that was not marked has been evicted since the last move
 # helpers: (place, in step with this run, Redis's horizon, snapshot,
 #           silence is the same, the round has changes, Redis is to be told)
 
@@ -126,11 +149,18 @@ def start(world):
                  ((IDLE, 0, None, NONE, False),) * world.readers,
                  (NEW,) + ((AWAY, *NEW[1:]),) * (world.helpers - 1),
                  world.deaths, world.restarts, world.evictions,
-                 world.troubles)
+                 world.troubles, NONE, False)
+
+
+def move(s):
+    """Answers that were kept are asked for anew."""
+    return s._replace(answer=NONE, lost=False)
 
 
 def mark(p, s, ver):
     """The zone hears of a change."""
+    if p.change_moves:
+        s = move(s)
     zone = s.zone
     if zone.ver == NONE and not p.gen_always:
         return s
@@ -184,8 +214,11 @@ def read(p, world, s, i):
         if zone.ver != NONE and not zone.marked and zone.ver >= ver:
             keep = False
         if keep:
-            yield (f"reader {i} keeps {ver}",
-                   to(*after, zone=zone._replace(ver=ver, marked=False)))
+            t = to(*after, zone=zone._replace(ver=ver, marked=False))
+            newer = zone.ver != NONE and not zone.marked and p.newer_moves
+            if newer or zone.ver == NONE and s.lost and p.lost_moves:
+                t = move(t)
+            yield f"reader {i} keeps {ver}", t
         else:
             yield f"reader {i} does not keep {ver}", to(*after)
 
@@ -276,8 +309,13 @@ def feed(p, world, s, i):
                s._replace(zone=zone._replace(since=snap)))
 
 
-def world_itself(s):
+def world_itself(world, s):
     zone, redis = s.zone, s.redis
+    fresh = zone.ver != NONE and not zone.marked
+
+    if world.answers and fresh and s.answer != zone.ver:
+        yield (f"a worker keeps an answer of {zone.ver}",
+               s._replace(answer=zone.ver))
 
     if s.restarts:
         if redis.held != NONE and redis.held != redis.saved:
@@ -293,6 +331,7 @@ def world_itself(s):
         if zone.ver != NONE:
             yield ("the zone evicts",
                    s._replace(zone=zone._replace(ver=NONE, marked=False),
+                              lost=s.lost or bool(world.answers and fresh),
                               evictions=s.evictions - 1))
         if redis.held != NONE:
             yield ("Redis evicts",
@@ -308,12 +347,18 @@ def steps(p, world, s):
         yield from read(p, world, s, i)
     for i in range(world.helpers):
         yield from feed(p, world, s, i)
-    yield from world_itself(s)
+    yield from world_itself(world, s)
 
 
 def wrong(s):
     """Why a state must not be, or None."""
     ver, marked = s.zone.ver, s.zone.marked
+    if s.answer != NONE:
+        if s.answer < s.zone.since:
+            return (f"an answer of {s.answer} is given, vouched for as of "
+                    f"{s.zone.since}")
+        if ver != NONE and (marked or ver != s.answer):
+            return f"an answer of {s.answer} is given beside a copy of {ver}"
     if ver == NONE or marked:
         return None
     if ver > s.db:
