@@ -474,6 +474,27 @@ ngx_scc_keys(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 
         break;
 
+    case SCC_ROUTE_OGC_ITEM:
+        last = scc_key_place(p, q->id);
+
+        if (ctx->n_features != 0) {
+            *last++ = ' ';
+            last = scc_key_cell(last, SCC_KEY_Z_FINE, ctx->item);
+        }
+
+        break;
+
+    case SCC_ROUTE_NEARBY:
+        last = ngx_scc_nearby_keys(ctx, p);
+
+        /* the shortest life, whether or not it is told of changes */
+
+        if (last == p) {
+            return NGX_OK;
+        }
+
+        break;
+
     case SCC_ROUTE_TILEJSON:
         last = ngx_cpymem(p, "meta", sizeof("meta") - 1);
         break;
@@ -565,6 +586,9 @@ ngx_scc_life(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 
     case SCC_ROUTE_PLACE:
         return (q->rev == 0) ? NGX_SCC_LIFE_PLACE : NGX_SCC_LIFE_REACHED;
+
+    case SCC_ROUTE_OGC_ITEM:
+        return NGX_SCC_LIFE_PLACE;
 
     case SCC_ROUTE_NEARBY:
         return NGX_SCC_LIFE_NEARBY;

@@ -227,6 +227,7 @@ typedef struct {
     struct ngx_scc_contribute_s  *contribute;   /* POST contributions */
     ngx_scc_told_t             told;
 
+    uint32_t                   item;            /* GET items/{id}: its cell */
     ngx_scc_life_t             life;            /* NONE: as its route */
     ngx_str_t                  keys;            /* Surrogate-Key, if any */
     scc_etag_kind_t            kind;
@@ -318,6 +319,8 @@ ngx_int_t ngx_scc_tile(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_tile_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_scc_cells_t *job);
 ngx_int_t ngx_scc_nearby(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
+/* Surrogate-Key of its answer, as scc_keys_area(). */
+u_char *ngx_scc_nearby_keys(ngx_scc_ctx_t *ctx, u_char *p);
 ngx_int_t ngx_scc_tilejson(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_contribution(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);
 ngx_int_t ngx_scc_ogc(ngx_http_request_t *r, ngx_scc_ctx_t *ctx);

@@ -72,6 +72,20 @@ ngx_scc_nearby(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 }
 
 
+/* Of all cells that could hold a nearer place: they say no more of the
+   position than what is answered does. */
+
+u_char *
+ngx_scc_nearby_keys(ngx_scc_ctx_t *ctx, u_char *p)
+{
+    scc_nearby_t  *search;
+
+    search = &ctx->nearby->search;
+
+    return scc_keys_area(p, search->cover, search->n_cover);
+}
+
+
 static ngx_int_t
 ngx_scc_nearby_search(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
 {

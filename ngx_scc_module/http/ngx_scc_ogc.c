@@ -135,7 +135,6 @@ static ngx_int_t
 ngx_scc_ogc_item_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
     ngx_scc_pg_result_t *result)
 {
-    uint32_t     cell;
     scc_buf_t    b;
     scc_place_t  place;
 
@@ -146,11 +145,13 @@ ngx_scc_ogc_item_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx,
             return ngx_scc_unavailable(r, ctx);
         }
 
+        ctx->life = NGX_SCC_LIFE_MISSING;
+
         return ngx_scc_problem(r, ctx, NGX_HTTP_NOT_FOUND,
                                "there is no place with this id", NULL);
     }
 
-    if (ngx_scc_store_place(result, 0, 0, &cell, &place,
+    if (ngx_scc_store_place(result, 0, 0, &ctx->item, &place,
                             r->connection->log)
         != NGX_OK)
     {

@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from places import cell_x, cell_y
+from places import cell, cell_x, cell_y
 from servers import Nginx, Postgres, Redis, sccctl, wait_until
 
 LON, LAT = 1269780000, 375665000
@@ -42,6 +42,7 @@ AGG_CONTROL = (
 PLACE_CONTROL = (
     "no-cache",
     "max-age=600, stale-while-revalidate=30, stale-if-error=604800")
+NEARBY_CONTROL = ("public, max-age=15", "max-age=30")
 META_CONTROL = ("public, max-age=300", "max-age=3600")
 MISSING = ("no-cache", "max-age=10")
 INVALID = ("public, max-age=60", "max-age=3600")
@@ -247,8 +248,8 @@ def test_common_headers(client, path):
     (f"/v1/tiles/5/{X >> 11}/{Y >> 11}.json", AGG_CONTROL, ["agg"]),
     (PLACE, PLACE_CONTROL, ["p-p-0", C14, "lay-places"]),
     (META, META_CONTROL, ["meta"]),
-    ("/v1/nearby?lng=126.978&lat=37.5665", ("public, max-age=15",
-                                            "max-age=30"), []),
+    ("/v1/nearby?lng=126.978&lat=37.5665", NEARBY_CONTROL, None),
+    ("/v1/nearby?lng=0&lat=89&radius=5000", NEARBY_CONTROL, []),
     (WIDE, AGG_CONTROL, ["agg"]),
     ("/v1/places/none", MISSING, ["p-none", "lay-places"]),
     ("/v1/places?bbox=1,2,3", INVALID, []),
@@ -284,6 +285,22 @@ def test_keys_cover_the_view(client):
     # over the antimeridian: both sides
     a = accept(client, "/v1/places?bbox=179.999,0,-179.999,0.001")
     assert {k.split("-")[1] for k in keys(a)[:-1]} == {"16383", "0"}
+
+
+def test_keys_of_nearby(client):
+    """All that could come nearer than what is answered."""
+    for radius, fewest in (100, 1), (1000, 4), (5000, 1):
+        a = accept(client, "/v1/nearby?lng=126.978&lat=37.5665"
+                   f"&radius={radius}")
+        assert a.status == 200 and len(keys(a)) >= fewest + 1
+        for dlon, dlat in (0, 0), (1, 0), (-1, 0), (0, 1), (0, -1):
+            c = cell(
+                round((126.978 + dlon * radius / 88500) * 1e7),
+                round((37.5665 + dlat * radius / 111300) * 1e7))
+            x, y = c >> 16, c & 65535
+            assert {f"c14-{x >> 2}-{y >> 2}", f"c11-{x >> 5}-{y >> 5}"} \
+                & set(keys(a)), (radius, dlon, dlat)
+        assert keys(a)[-1] == "lay-places"
 
 
 def test_keys_of_ids(client, pg, redis):

@@ -390,6 +390,11 @@ def test_item(client, ident):
     assert doc["type"] == "Feature" and doc["id"] == ident
     me = link(doc, "self", "application/geo+json")
     assert client.get(local(me["href"])).body == a.body
+    page = client.get("/v1/places/" + quote(ident, safe=""))
+    for name in ("cache-control", "cdn-cache-control", "surrogate-control",
+                 "surrogate-key"):
+        assert a.headers[name] == page.headers[name]
+    assert a.headers["surrogate-key"].startswith("p-")
     assert local(link(doc, "collection", "application/json")["href"]) \
         == "/ogc/collections/places"
 
@@ -402,7 +407,10 @@ def test_item(client, ident):
 
 def test_no_item(client):
     for ident in ("none", "closed", "x" * 64):
-        refused(client.get(ITEMS + "/" + ident), None, 404)
+        a = client.get(ITEMS + "/" + ident)
+        refused(a, None, 404)
+        assert a.headers["cdn-cache-control"] == "max-age=10"
+        assert a.headers["surrogate-key"] == f"p-{ident} lay-places"
     for ident in ("x" * 65, "%FF"):
         refused(client.get(ITEMS + "/" + ident), "id")
 
