@@ -4,10 +4,12 @@
 
 """make bench: measures what the design promises, and fails if it is missed.
 
-bench.py [--part NAME,...] [--seconds N] [--rounds N] [--keep]
+bench.py [--part NAME,...] [--seconds N] [--rounds N] [--keep] [--wait]
 
 Each part's table and picture are put into RESULTS.md and PART.svg, unless
---keep leaves them as they are.
+--keep leaves them as they are.  With --wait a part whose stores take long to
+make says so when they are there, and measures after a line on its input: when
+the machine is quiet.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from bench_common import Part               # noqa: F401: sets sys.path
 
 def parts():
     """Imported when they are wanted: each needs other programs."""
+    import bench_beside
     import bench_edge
     import bench_herd
     import bench_hot
@@ -28,10 +31,16 @@ def parts():
     import bench_scale
     import bench_tiles
     import bench_write
-    return {"hot": bench_hot.table, "tiles": bench_tiles.table,
+    return {"hot": bench_hot.table, "beside": bench_beside.table,
+            "tiles": bench_tiles.table,
             "redis": bench_redis.table, "herd": bench_herd.table,
             "scale": bench_scale.table, "edge": bench_edge.table,
             "memory": bench_memory.table, "writes": bench_write.table}
+
+
+def wait():
+    print("ready: press Enter to measure", flush=True)
+    sys.stdin.readline()
 
 
 def main():
@@ -40,6 +49,7 @@ def main():
     p.add_argument("--seconds", type=int)
     p.add_argument("--rounds", type=int)
     p.add_argument("--keep", action="store_true")
+    p.add_argument("--wait", action="store_true")
     args = p.parse_args()
 
     known = parts()
@@ -49,6 +59,8 @@ def main():
             p.error(f"no part {name}: there are {', '.join(known)}")
     more = {k: v for k, v in (("seconds", args.seconds),
                               ("rounds", args.rounds)) if v}
+    if args.wait:
+        more["ready"] = wait
     missed = []
 
     for name in wanted:

@@ -20,20 +20,26 @@ LEAST = 0.8
 GZIP = {"Accept-Encoding": "gzip"}
 
 
-def choose(pg, low, high):
-    """Rectangles of cells with so many features, about as high as wide."""
+def choose(pg, low, high, views=VIEWS, apart=False):
+    """Rectangles of cells with so many features, about as high as wide;
+    apart: no two share a cell."""
     cells = {(x, y): n for x, y, n in pg.query(
         "SELECT cell >> 16, cell & 65535, count(*) FROM scc.place "
         "GROUP BY 1, 2")}
     rng, keys, found = random.Random(high), sorted(cells), []
-    for _ in range(20000):
+    taken = set()
+    for _ in range(400 * views):
         x, y = rng.choice(keys)
         w, h = rng.randint(1, 15), rng.randint(1, 16)
         n = sum(cells.get((i, j), 0) for i in range(x, x + w)
                 for j in range(y, y + h))
         if low <= n <= high:
+            area = {(i, j) for i in range(x, x + w) for j in range(y, y + h)}
+            if apart and area & taken:
+                continue
+            taken |= area
             found.append(f"/v1/cells/16/{x}-{x + w - 1}/{y}-{y + h - 1}.json")
-            if len(found) == VIEWS:
+            if len(found) == views:
                 break
     return found
 
@@ -65,7 +71,7 @@ def sides(scc, static, name, paths, mine, others, seconds):
             lambda: measure(static, b, seconds))
 
 
-def table(seconds=1, rounds=5, workers=(1, 2), say=print):
+def table(seconds=1, rounds=5, workers=(1, 2), say=print, **_):
     part = Part()
     with Postgres(fsync=False) as pg, Redis() as cache:
         say("loading")

@@ -150,7 +150,7 @@ def same_answers(scc, lua, views):
     return total / len(views), size / len(views)
 
 
-def table(seconds=2, rounds=5, workers=(1, 2), say=print):
+def table(seconds=2, rounds=5, workers=(1, 2), say=print, **_):
     part = Part()
     with Postgres(fsync=False) as pg, Redis() as cache, Redis() as geo:
         say("loading")

@@ -34,7 +34,7 @@ def hot(client, path, headers):
     return wait_until(ask, 20, f"{path} to come from memory")
 
 
-def table(seconds=1, rounds=4, workers=(1, 2), say=print):
+def table(seconds=1, rounds=4, workers=(1, 2), say=print, **_):
     part = Part()
     with Postgres(fsync=False) as pg, Redis() as cache:
         say("loading")

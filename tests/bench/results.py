@@ -13,6 +13,7 @@ PATH = os.path.join(HERE, "RESULTS.md")
 
 TITLES = {
     "hot": "Hot views, gzip and 304, against nginx serving files",
+    "beside": "Hot views beside a stream of cold ones",
     "tiles": "Hot vector tiles, against nginx serving files",
     "redis": "A view from Redis, against nginx + Lua with GEOSEARCH + HMGET",
     "herd": "1,000 clients, one cold view",
