@@ -4,9 +4,7 @@
  */
 
 
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz_feed.h"
 #include "scc_buf.h"
 #include "scc_import.h"
 #include "scc_json.h"
@@ -20,6 +18,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static scc_rc_t fuzz_piece(void *to, const uint8_t *p, size_t n,
+    scc_err_t *err);
 static scc_rc_t fuzz_import(scc_buf_t *log, unsigned choice,
     const uint8_t *p, size_t size, size_t piece);
 static scc_rc_t fuzz_row(void *ctx, const scc_import_row_t *row);
@@ -55,11 +55,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 
 static scc_rc_t
+fuzz_piece(void *to, const uint8_t *p, size_t n, scc_err_t *err)
+{
+    return scc_import_feed(to, p, n, err);
+}
+
+
+static scc_rc_t
 fuzz_import(scc_buf_t *log, unsigned choice, const uint8_t *p, size_t size,
     size_t piece)
 {
-    size_t              n;
-    uint8_t            *copy;
     scc_rc_t            rc;
     scc_str_t           map, bounds;
     scc_err_t           err;
@@ -89,24 +94,7 @@ fuzz_import(scc_buf_t *log, unsigned choice, const uint8_t *p, size_t size,
         abort();
     }
 
-    rc = SCC_OK;
-    err.text[0] = '\0';
-
-    while (size > 0 && rc == SCC_OK) {
-        n = (size < piece) ? size : piece;
-
-        copy = malloc(n);
-        if (copy == NULL) {
-            abort();
-        }
-
-        memcpy(copy, p, n);
-        rc = scc_import_feed(im, copy, n, &err);
-        free(copy);
-
-        p += n;
-        size -= n;
-    }
+    rc = fuzz_feed(fuzz_piece, im, p, size, piece, &err);
 
     if (rc == SCC_OK) {
         rc = scc_import_end(im, &err);
