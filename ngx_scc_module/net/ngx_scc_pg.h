@@ -130,9 +130,10 @@ void ngx_scc_pg_pool_destroy(ngx_scc_pg_pool_t *pool);
 
 /*
  * Runs a statement; values are in the statement's format, copied before
- * return; len of a value NGX_SCC_PG_NULL means NULL.  Returns NULL and sets *status (DOWN or
- * BUSY), handler never called, or a call whose handler is called exactly
- * once, never from within this function, unless it is cancelled.
+ * return; len of a value NGX_SCC_PG_NULL means NULL.  Returns NULL and sets
+ * *status (DOWN or BUSY), handler never called, or a call whose handler is
+ * called exactly once, never from within this function, unless it is
+ * cancelled.
  */
 #define NGX_SCC_PG_NULL  ((size_t) -1)
 

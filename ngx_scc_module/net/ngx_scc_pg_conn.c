@@ -391,7 +391,8 @@ ngx_scc_pg_send(ngx_scc_pg_conn_t *conn)
 
     default: /* NGX_SCC_PG_EXECUTE */
 
-        if (conn->pool->gate != NULL && ngx_scc_pg_class(stmt) == NGX_SCC_PG_READ)
+        if (conn->pool->gate != NULL
+            && ngx_scc_pg_class(stmt) == NGX_SCC_PG_READ)
         {
             conn->pool->gate->note(conn->pool->gate->data, call->note);
         }
