@@ -42,6 +42,17 @@ def on_the_disk(stack, disk, history):
     return n, kept, faults
 
 
+def all_kept(stack, disk, load):
+    """How many were acknowledged; they are on the disk, and then applied."""
+    n, kept, faults = on_the_disk(stack, disk, load.history)
+    assert not faults, (f"seed {stack.seed}: {n} acknowledged, {kept} kept\n"
+                        f"{faults}")
+    stack.nginx.start()
+    stack.drain(60)
+    stack.verify(load.history, damaged=torn(stack.dirs))
+    return str(n)
+
+
 def test_f11_the_disk_is_broken_for_a_while(seed, figure):
     """What is acknowledged is in both directories: nothing is, while one of
     them cannot be written."""
@@ -65,12 +76,7 @@ def test_f11_the_disk_is_broken_for_a_while(seed, figure):
                 for since, until in spans
                 if x["t0"] > since and x["t1"] < until]
         assert not lies, f"seed {seed}: acknowledged meanwhile: {lies[:3]}"
-        n, kept, faults = on_the_disk(stack, disk, load.history)
-        assert not faults, f"seed {seed}: {n} acked, {kept} kept\n{faults}"
-        figure("acknowledged, all on the disk", str(n))
-        stack.nginx.start()
-        stack.drain(60)
-        stack.verify(load.history, damaged=torn(stack.dirs))
+        figure("acknowledged, all on the disk", all_kept(stack, disk, load))
 
 
 def thin(seed, shim=None):
@@ -99,12 +105,7 @@ def thin(seed, shim=None):
 
 def test_f12_written_back_in_vain(seed, figure):
     for stack, disk, load in thin(seed):
-        n, kept, faults = on_the_disk(stack, disk, load.history)
-        assert not faults, f"seed {seed}: {n} acked, {kept} kept\n{faults}"
-        figure("acknowledged, all on the disk", str(n))
-        stack.nginx.start()
-        stack.drain(60)
-        stack.verify(load.history, damaged=torn(stack.dirs))
+        figure("acknowledged, all on the disk", all_kept(stack, disk, load))
 
 
 def test_f12_the_rig_sees_a_sync_that_is_repeated(seed, figure):
