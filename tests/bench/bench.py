@@ -46,7 +46,7 @@ def wait():
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--part", default="")
-    p.add_argument("--seconds", type=int)
+    p.add_argument("--seconds", type=float)
     p.add_argument("--rounds", type=int)
     p.add_argument("--keep", action="store_true")
     p.add_argument("--wait", action="store_true")

@@ -143,16 +143,8 @@ class Size:
         self.pg.stop()
 
     def turn(self, name, seconds):
-        """Its processes, and the store's where views come from it."""
         nginx, file, pids = self.sides[name]
-        if name in (FARTHEST, "store"):
-            pids = pids + children(self.pg.pid)
         return lambda: measure(nginx, file, seconds, pids=pids)
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        return [int(x) for x in f.read().split()]
 
 
 def table(seconds=0.5, rounds=15, say=print, ready=None, **_):
@@ -164,16 +156,16 @@ def table(seconds=0.5, rounds=15, say=print, ready=None, **_):
         if ready:
             ready()
         part.lines += [
-            f"The same {sizes[0].views} views everywhere, from "
-            f"all over the store, of {sizes[0].features:.0f} features on "
+            f"The same {sizes[0].views} views in all, from everywhere in "
+            f"the store, of {sizes[0].features:.0f} features on "
             "average; one nginx worker, wrk with 8 connections, "
             f"{rounds} rounds of {seconds} s in turn. Cost: time for a view "
             f"against its time at {SIZES[0]:,} places in the same round, "
             "median of the rounds (from the lower to the upper quartile); "
-            "in the next column the same of processor time, of nginx, Redis "
-            "and store together, which other load on the machine disturbs "
-            "less. \"Put together\": `scc_answer_cache 0`, every answer is "
-            "made from its cells. \"Nearby\": `k=50&radius=5000` and a "
+            "in the next column the same of processor time, of nginx's worker "
+            "and Redis, which other load disturbs less. \"Put together\": "
+            "`scc_answer_cache 0`, every answer is made from its cells. "
+            "\"Nearby\": `k=50&radius=5000` and a "
             "filter that nothing passes, the dearest there is.",
             "", "| view from | " + " | ".join(
                 f"{s:,} places, req/s | p50, p99 µs | CPU µs" + (
