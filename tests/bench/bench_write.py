@@ -204,6 +204,37 @@ def store_cpu(stack):
     return total
 
 
+class Spent:
+    """CPU time of each part while something runs, microseconds of each of n.
+
+    Backends that end are not PostgreSQL's any more when it is asked, so of
+    inserts only the whole and the client's part are known.
+    """
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.had = self.look()
+
+    def look(self):
+        nginx, client = self.stack.nginx, os.times()
+        with open("/proc/stat") as f:
+            busy = [int(x) for x in f.readline().split()[1:9]]
+        return {
+            "client": client.children_user + client.children_system,
+            "nginx's workers": sum(map(cpu_seconds, nginx.kids("worker"))),
+            "helper": sum(map(cpu_seconds, nginx.kids("cache manager"))),
+            "PostgreSQL": store_cpu(self.stack),
+            "queue": cpu_seconds(self.stack.queue.process.pid),
+            # without idle and waiting for the disk
+            "all": (sum(busy) - busy[3] - busy[4])
+            / os.sysconf("SC_CLK_TCK"),
+        }
+
+    def each(self, n):
+        now = self.look()
+        return {k: (now[k] - self.had[k]) / n * 1e6 for k in now}
+
+
 def applied(stack, events, lua):
     """Applied per second out of a full queue; the store's CPU, µs each."""
     drained(stack)
@@ -302,12 +333,14 @@ def table(seconds=3, rounds=3, clients=CLIENTS, events=60000, say=print,
             "share the processors"
             + ("; the load runs at nice -10, nginx's workers at -5."
                if ROOT else ".")]
+        # first: a page tells of all who ever contributed to its place, and
+        # what follows gives each place thousands
+        if "reads" in parts:
+            part_reads(part, put, stack, seconds, rounds, lua, gentle)
         if "posts" in parts:
             part_posts(part, put, stack, clients, seconds, rounds, lua)
         if "applier" in parts:
             part_applier(part, put, stack, events, seconds, rounds, lua)
-        if "reads" in parts:
-            part_reads(part, put, stack, seconds, rounds, lua, gentle)
     return part
 
 
@@ -324,11 +357,15 @@ def part_posts(part, put, stack, clients, seconds, rounds, lua):
             "commit/s |", "|---|---|---|---|---|---|---|---|---|---|"):
         put(line)
     for n in clients:
-        a, b, behind = [], [], []
+        a, b, behind, post, insert = [], [], [], [], []
         for _ in range(rounds):
+            spent = Spent(stack)
             a.append(posts(stack, n, seconds, lua))
             behind.append(drained(stack))
+            post.append(spent.each(a[-1][0] * seconds))
+            spent = Spent(stack)
             b.append(pgbench(stack, SINGLE, n, seconds))
+            insert.append(spent.each(b[-1][0] * seconds))
         stack.pg.sigstop()
         alone = posts(stack, n, seconds, lua)[0]
         stack.pg.sigcont()
@@ -340,6 +377,11 @@ def part_posts(part, put, stack, clients, seconds, rounds, lua):
         aims = ("", "")
         if n == 64:
             aims = f" (≥ {AIMS['writes']}×)", f" (≤ {AIMS['latency']:.0f}×)"
+            cost = (", ".join(f"{k} {middle([x[k] for x in post]):.0f}"
+                              for k in post[0])
+                    + "; an insert: " + ", ".join(
+                        f"{k} {middle([x[k] for x in insert]):.0f}"
+                        for k in ("client", "all")))
             part.bar("POST/s, 64 clients", ratio, min(ratios), max(ratios),
                      least=AIMS["writes"])
             part.bar("their p99", slow, min(slower), max(slower),
@@ -356,6 +398,9 @@ def part_posts(part, put, stack, clients, seconds, rounds, lua):
         put("")
         put(f"Over its unix socket pgbench inserts {spread(c)}/s at 64 "
             "clients.")
+        put("")
+        put("**CPU at 64 clients**, microseconds, all of it until the "
+            f"applier is done. A contribution: {cost}.")
 
 
 def part_applier(part, put, stack, events, seconds, rounds, lua):
