@@ -8,8 +8,8 @@
 #include "ngx_scc_backoff.h"
 #include "ngx_scc_clock.h"
 #include "ngx_scc_entries.h"
-#include "ngx_scc_numbers.h"
 #include "ngx_scc_reconcile.h"
+#include "ngx_scc_restore.h"
 
 
 /*
@@ -46,7 +46,7 @@ struct ngx_scc_applier_s {
     ngx_scc_apply_t         apply;
     ngx_scc_reconcile_t    *reconcile;
     ngx_scc_clock_t        *clock;          /* NULL: nobody to tell */
-    ngx_scc_numbers_t      *numbers;
+    ngx_scc_restore_t      *restore;
     ngx_scc_redis_pool_t   *queue;          /* NULL: there is none */
     ngx_str_t               consumer;
     ngx_event_t             timer;
@@ -153,8 +153,8 @@ ngx_scc_applier_create(ngx_cycle_t *cycle, ngx_scc_applier_conf_t *conf)
         }
     }
 
-    a->numbers = ngx_scc_numbers_create(cycle, &a->apply);
-    if (a->numbers == NULL) {
+    a->restore = ngx_scc_restore_create(cycle, &a->apply);
+    if (a->restore == NULL) {
         return NULL;
     }
 
@@ -208,7 +208,7 @@ void
 ngx_scc_applier_destroy(ngx_scc_applier_t *a)
 {
     ngx_scc_reconcile_destroy(a->reconcile);
-    ngx_scc_numbers_destroy(a->numbers);
+    ngx_scc_restore_destroy(a->restore);
 
     if (a->clock != NULL) {
         ngx_scc_clock_destroy(a->clock);

@@ -7,14 +7,14 @@
 #include "ngx_scc_numbers.h"
 #include "ngx_scc_backoff.h"
 #include "ngx_scc_disk.h"
+#include "ngx_scc_store.h"
 #include "scc_contribution.h"
-#include "scc_number.h"
 
 #include <sys/random.h>
 
 
 #define NGX_SCC_NUMBERS_LOOK   200          /* ms; asks if events came */
-#define NGX_SCC_NUMBERS_ASK    10000        /* ms; others apply events too */
+#define NGX_SCC_NUMBERS_ASK    1000         /* ms; others apply events too */
 #define NGX_SCC_NUMBERS_AGAIN  5000         /* ms, after a failure */
 #define NGX_SCC_NUMBERS_MOST   1000         /* of a kind, in an answer */
 #define NGX_SCC_NUMBERS_UUID   36
@@ -38,7 +38,9 @@ struct ngx_scc_numbers_s {
     uint64_t                 applied;       /* when it was last asked */
     ngx_msec_t               asked;
     scc_buf_t                lines;
-    uint64_t                 last[SCC_NUMBER_KINDS];
+    uint64_t                 has[SCC_NUMBER_KINDS];     /* every directory */
+    uint64_t                 last[SCC_NUMBER_KINDS];    /* and these lines */
+    uint64_t                 events;        /* that the store had then */
     ngx_uint_t               more;          /* unsigned  more:1; */
     ngx_uint_t               told;          /* unsigned  told:1; of trouble */
     ngx_scc_numbers_file_t   files[NGX_SCC_JOURNAL_DIRS];
@@ -86,9 +88,17 @@ ngx_scc_numbers_create(ngx_cycle_t *cycle, ngx_scc_apply_t *apply)
     n->timer.handler = ngx_scc_numbers_timer;
     n->timer.cancelable = 1;
 
-    ngx_add_timer(&n->timer, NGX_SCC_NUMBERS_LOOK);
-
     return n;
+}
+
+
+void
+ngx_scc_numbers_begin(ngx_scc_numbers_t *n,
+    const uint64_t has[SCC_NUMBER_KINDS])
+{
+    ngx_memcpy(n->has, has, sizeof(n->has));
+
+    ngx_add_timer(&n->timer, NGX_SCC_NUMBERS_LOOK);
 }
 
 
@@ -140,7 +150,9 @@ ngx_scc_numbers_ask(ngx_scc_numbers_t *n)
 {
     u_char               uuid[NGX_SCC_NUMBERS_UUID];
     u_char               most[NGX_INT_T_LEN];
+    u_char               text[SCC_NUMBER_KINDS][NGX_INT64_LEN];
     scc_buf_t            b;
+    ngx_uint_t           i;
     ngx_str_t            values[NGX_SCC_STORE_NUMBERS_PARAMS];
     ngx_scc_pg_status_t  status;
 
@@ -151,6 +163,11 @@ ngx_scc_numbers_ask(ngx_scc_numbers_t *n)
     values[0].data = most;
     values[1].len = b.used;
     values[1].data = uuid;
+
+    for (i = 0; i < SCC_NUMBER_KINDS; i++) {
+        values[2 + i].data = text[i];
+        values[2 + i].len = ngx_sprintf(text[i], "%uL", n->has[i]) - text[i];
+    }
 
     if (ngx_scc_pg_query(n->apply->pg, &ngx_scc_store_numbers, values,
                          ngx_scc_numbers_due, n, &status)
@@ -171,12 +188,15 @@ ngx_scc_numbers_due(void *data, ngx_scc_pg_status_t status,
 
     u_char               text[SCC_NUMBER_KINDS][NGX_INT64_LEN];
     u_char               uuid[NGX_SCC_NUMBERS_UUID];
+    u_char               events[NGX_INT64_LEN];
     scc_buf_t            b;
     ngx_str_t            values[NGX_SCC_STORE_NUMBERS_KEPT_PARAMS];
     ngx_uint_t           i;
     ngx_scc_pg_status_t  sent;
 
-    if (status != NGX_SCC_PG_OK || ngx_scc_pg_rows(result) == 0) {
+    if (status != NGX_SCC_PG_OK || ngx_scc_pg_rows(result) == 0
+        || ngx_scc_store_number(result, 0, 3, &n->events) != NGX_OK)
+    {
         ngx_add_timer(&n->timer, NGX_SCC_NUMBERS_AGAIN);
         return;
     }
@@ -201,6 +221,7 @@ ngx_scc_numbers_due(void *data, ngx_scc_pg_status_t status,
     }
 
     for (i = 0; i < SCC_NUMBER_KINDS; i++) {
+        n->has[i] = ngx_max(n->has[i], n->last[i]);
         values[i].data = text[i];
         values[i].len = ngx_sprintf(text[i], "%uL", n->last[i]) - text[i];
     }
@@ -209,7 +230,10 @@ ngx_scc_numbers_due(void *data, ngx_scc_pg_status_t status,
     scc_uuid_write(&b, n->apply->store);
 
     values[i].data = uuid;
-    values[i].len = b.used;
+    values[i++].len = b.used;
+
+    values[i].data = events;
+    values[i].len = ngx_sprintf(events, "%uL", n->events) - events;
 
     if (ngx_scc_pg_query(n->apply->pg, &ngx_scc_store_numbers_kept, values,
                          ngx_scc_numbers_kept, n, &sent)
@@ -406,7 +430,7 @@ ngx_scc_numbers_kept(void *data, ngx_scc_pg_status_t status,
 {
     ngx_scc_numbers_t *n = data;
 
-    if (status != NGX_SCC_PG_OK) {
+    if (status != NGX_SCC_PG_OK || ngx_scc_pg_rows(result) == 0) {
         ngx_add_timer(&n->timer, NGX_SCC_NUMBERS_AGAIN);
         return;
     }

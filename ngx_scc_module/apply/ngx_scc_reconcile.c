@@ -156,12 +156,17 @@ ngx_scc_reconcile_timer(ngx_event_t *ev)
 
 /*
  * While the queue's consumer works off a backlog, a pass would apply the
- * same records a second time, and take the store's time from it.
+ * same records a second time, and take the store's time from it.  A store
+ * that went back lacks what the queue has no more.
  */
 
 static ngx_uint_t
 ngx_scc_reconcile_wait(ngx_scc_reconcile_t *r)
 {
+    if (ngx_scc_guard_begun(r->apply->guard)) {
+        return 0;
+    }
+
     if (r->apply->backlog == 0
         || ngx_current_msec - r->apply->backlog >= NGX_SCC_RECONCILE_GAP)
     {

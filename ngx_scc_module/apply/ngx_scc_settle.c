@@ -7,6 +7,7 @@
 #include "ngx_scc_settle.h"
 #include "ngx_scc_backoff.h"
 #include "ngx_scc_clock.h"
+#include "ngx_scc_store.h"
 #include "scc_contribution.h"
 
 
@@ -14,6 +15,7 @@
 #define NGX_SCC_SETTLE_DOWN   2000      /* at most, while nobody answers */
 #define NGX_SCC_SETTLE_STOP   5000      /* while it has stopped */
 #define NGX_SCC_SETTLE_MAX    30000     /* at most */
+#define NGX_SCC_SETTLE_NUMBER 100       /* ms, until it has its numbers */
 #define NGX_SCC_SETTLE_UUID   36
 
 
@@ -112,6 +114,13 @@ ngx_scc_settle_next(ngx_scc_settle_t *s)
         return;
     }
 
+    /* what is numbered before old numbers are back might get them */
+
+    if (ngx_scc_guard_unnumbered(s->apply->guard)) {
+        ngx_add_timer(&s->timer, NGX_SCC_SETTLE_NUMBER);
+        return;
+    }
+
     while (s->n_ranges != 0) {
         from = s->ranges[s->n_ranges - 1].from;
         to = s->ranges[s->n_ranges - 1].to;
@@ -121,9 +130,11 @@ ngx_scc_settle_next(ngx_scc_settle_t *s)
             continue;
         }
 
+        ngx_scc_guard_floor(s->apply->guard, &s->floor);
+
         if (ngx_scc_store_contribute_params(&s->params, &s->items[from],
                                             to - from, s->apply->store,
-                                            values)
+                                            s->floor.events, values)
             != NGX_OK)
         {
             ngx_scc_settle_soon(s, NGX_SCC_SETTLE_MIN);
@@ -216,8 +227,16 @@ ngx_scc_settle_answer(void *data, ngx_scc_pg_status_t status,
 {
     ngx_scc_settle_t *s = data;
 
+    ngx_str_t  text;
+
     if (status != NGX_SCC_PG_OK || ngx_scc_pg_rows(result) == 0) {
         ngx_scc_settle_failed(s, status, result);
+        return;
+    }
+
+    if (ngx_scc_pg_value(result, 0, 1, &text) != NGX_OK) {
+        ngx_scc_guard_behind(s->apply->guard, &s->floor);
+        ngx_scc_settle_soon(s, NGX_SCC_SETTLE_MIN);
         return;
     }
 
@@ -235,6 +254,7 @@ static void
 ngx_scc_settle_taken(ngx_scc_settle_t *s, ngx_scc_pg_result_t *result)
 {
     ngx_str_t              text;
+    uint64_t               events, hlc;
     ngx_int_t              fresh, known;
     ngx_uint_t             i, from, to, dead;
     ngx_scc_item_t        *item;
@@ -247,6 +267,13 @@ ngx_scc_settle_taken(ngx_scc_settle_t *s, ngx_scc_pg_result_t *result)
             ? ngx_atoi(text.data, text.len) : 0;
     known = (ngx_scc_pg_value(result, 0, 2, &text) == NGX_OK)
             ? ngx_atoi(text.data, text.len) : 0;
+
+    if (ngx_scc_store_number(result, 0, 4, &events) != NGX_OK
+        || ngx_scc_store_number(result, 0, 5, &hlc) != NGX_OK)
+    {
+        events = 0;
+        hlc = 0;
+    }
 
     dead = s->n_dead;
 
@@ -274,12 +301,18 @@ ngx_scc_settle_taken(ngx_scc_settle_t *s, ngx_scc_pg_result_t *result)
         }
 
         item->done = 1;
+        hlc = ngx_max(hlc, item->record.hlc);
 
         if (s->apply->pending != NULL) {
             ngx_scc_pending_raise(s->apply->pending, item->record.event_id,
                                   NGX_SCC_PENDING_APPLIED);
             ngx_scc_clock_check(s->apply, &item->record);
         }
+    }
+
+    if (events != 0) {
+        ngx_scc_guard_raise(s->apply->guard, &s->floor,
+                            events + (uint64_t) ngx_max(fresh, 0), hlc);
     }
 }
 

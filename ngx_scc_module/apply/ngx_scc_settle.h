@@ -83,6 +83,7 @@ typedef struct {
     }                         ranges[NGX_SCC_SETTLE_RANGES];
     ngx_uint_t                n_ranges;
 
+    ngx_scc_guard_floor_t     floor;        /* of what was sent */
     ngx_scc_item_t           *grave;        /* being buried */
     char                      reason[256];
     char                      sqlstate[6];

@@ -25,7 +25,8 @@ static ngx_int_t ngx_scc_walk_salvage(ngx_scc_walk_t *w, ngx_fd_t fd,
     size_t size);
 static ssize_t ngx_scc_walk_pread(ngx_scc_walk_t *w, ngx_fd_t fd, size_t pos,
     size_t size);
-static ngx_uint_t ngx_scc_walk_young(scc_scan_batch_t *batch);
+static ngx_uint_t ngx_scc_walk_young(ngx_scc_walk_t *w,
+    scc_scan_batch_t *batch);
 static ngx_int_t ngx_scc_walk_items(ngx_scc_walk_t *w, scc_scan_t *scan,
     scc_scan_batch_t *batch);
 static void ngx_scc_walk_mark(ngx_scc_walk_t *w);
@@ -342,7 +343,7 @@ ngx_scc_walk_scan(ngx_scc_walk_t *w, size_t end, size_t size)
 
         if (scc_scan_next(&scan, &batch) == SCC_OK) {
 
-            if (!unit->sealed && ngx_scc_walk_young(&batch)) {
+            if (!unit->sealed && ngx_scc_walk_young(w, &batch)) {
                 scan = before;
                 break;
             }
@@ -484,11 +485,16 @@ ngx_scc_walk_pread(ngx_scc_walk_t *w, ngx_fd_t fd, size_t pos,
 }
 
 
+/*
+ * The queue has it.  Not so when all is read, for a store that went back: of
+ * what was applied to it before, the queue has nothing.
+ */
+
 static ngx_uint_t
-ngx_scc_walk_young(scc_scan_batch_t *batch)
+ngx_scc_walk_young(ngx_scc_walk_t *w, scc_scan_batch_t *batch)
 {
     size_t         size;
-    uint64_t       now;
+    uint64_t       now, received;
     scc_str_t      bytes;
     scc_record_t   record;
 
@@ -497,10 +503,13 @@ ngx_scc_walk_young(scc_scan_batch_t *batch)
 
     while (scc_record_read(bytes, &record, &size) == SCC_OK) {
 
+        received = record.received / 1000000000;
+
         /* of the future only if the clock went back */
 
-        if (record.received / 1000000000 + NGX_SCC_WALK_AGE > now
-            && record.received / 1000000000 <= now + NGX_SCC_WALK_AGE)
+        if (w->all ? received > w->since
+                   : received + NGX_SCC_WALK_AGE > now
+                     && received <= now + NGX_SCC_WALK_AGE)
         {
             return 1;
         }

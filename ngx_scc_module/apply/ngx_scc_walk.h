@@ -47,7 +47,9 @@ typedef struct {
     ngx_scc_item_t        *items;
     ngx_uint_t             n_items;
     unsigned               ended:1;         /* it is the unit's last one */
-    unsigned               all:1;           /* of this pass: marked ones too */
+    unsigned               all:1;           /* of this pass: marked ones too,
+                                               and what is young */
+    uint64_t               since;           /* when it began, s */
     unsigned               partial:1;       /* of this pass something could
                                                not be read */
 

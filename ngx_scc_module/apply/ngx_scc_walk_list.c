@@ -61,6 +61,7 @@ ngx_scc_walk_list(ngx_scc_walk_t *w, ngx_uint_t all)
 
     sound = 1;
     w->all = (all != 0);
+    w->since = (uint64_t) time(NULL);
 
     for (q = ngx_queue_head(&w->units);
          q != ngx_queue_sentinel(&w->units);

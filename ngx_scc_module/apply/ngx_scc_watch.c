@@ -45,6 +45,8 @@ struct ngx_scc_watch_s {
     ngx_uint_t               sampled;       /* events asked for */
     ngx_uint_t               known;         /* the anchor is set: */
     scc_anchor_t             anchor;        /* what was known then */
+    uint64_t                 hlc;           /* younger events are counted; */
+    uint64_t                 younger;       /* so many there are */
 
     /* what is kept */
     ngx_msec_t               kept;
@@ -54,6 +56,8 @@ struct ngx_scc_watch_s {
 
     unsigned                 looking:1;
     unsigned                 looked_once:1;
+    unsigned                 counting:1;    /* they were asked for */
+    unsigned                 counted:1;
     unsigned                 decided:1;     /* so there is something to keep */
     unsigned                 waits:1;       /* said: rewound, and not whole */
     unsigned                 redis_asked:1;
@@ -310,7 +314,8 @@ ngx_scc_watch_look(ngx_scc_watch_t *watch)
     uint64_t             doubt;
     ngx_uint_t           i;
     scc_anchor_t         anchor;
-    ngx_str_t            values[3];
+    u_char               hlc[NGX_INT64_LEN];
+    ngx_str_t            values[4];
     ngx_scc_pg_status_t  status;
 
     watch->asked = watch->guard->sh->asked;
@@ -350,6 +355,16 @@ ngx_scc_watch_look(ngx_scc_watch_t *watch)
     values[1].len = ngx_sprintf(after, "%L", watch->after) - after;
 
     ngx_str_set(&values[2], NGX_SCC_WATCH_CELLS);
+
+    watch->counting = (ngx_scc_guard_get(watch->guard, &anchor) == NGX_OK
+                       && anchor.verdict.state == SCC_GUARD_REWOUND
+                       && !ngx_scc_guard_begun(watch->guard));
+    watch->hlc = anchor.high.hlc;
+
+    values[3].data = hlc;
+    values[3].len = watch->counting
+                    ? (size_t) (ngx_sprintf(hlc, "%uL", watch->hlc) - hlc)
+                    : NGX_SCC_PG_NULL;
 
     if (ngx_scc_pg_query(watch->cache->pg, &ngx_scc_store_check, values,
                          ngx_scc_watch_handler, watch, &status)
@@ -431,6 +446,10 @@ ngx_scc_watch_seen(ngx_scc_watch_t *watch, ngx_scc_pg_status_t status,
         sample->rows = 0;
         sample->rows_there = 0;
     }
+
+    watch->counted = (watch->counting
+                      && ngx_scc_store_number(result, 0, 6, &watch->younger)
+                         == NGX_OK);
 
     /* from the beginning again, or on */
 
@@ -542,11 +561,18 @@ ngx_scc_watch_decide(ngx_scc_watch_t *watch, scc_seen_t seen,
         v.state = SCC_GUARD_HEALTHY;
 
     } else if (v.state == SCC_GUARD_REWOUND
-               && ngx_scc_watch_whole(watch, &anchor, w))
+               || (before.state == SCC_GUARD_REWOUND
+                   && v.state == SCC_GUARD_HEALTHY))
     {
-        v.state = SCC_GUARD_HEALTHY;
-        v.reason = SCC_GUARD_NONE;
-        restart = 1;
+        restart = ngx_scc_watch_whole(watch, &anchor, w);
+
+        if (restart) {
+            v.state = SCC_GUARD_HEALTHY;
+            v.reason = SCC_GUARD_NONE;
+
+        } else if (v.state == SCC_GUARD_HEALTHY) {
+            v = before;
+        }
     }
 
     watch->decided = 1;
@@ -566,18 +592,30 @@ ngx_scc_watch_decide(ngx_scc_watch_t *watch, scc_seen_t seen,
 }
 
 
-/* Rewound: this host's journal was replayed, and the ledger has come as far
-   as it once was. */
+/*
+ * Rewound: this host's journal was replayed, and the ledger has come as far
+ * as it once was.  What people contribute meanwhile does not make up for what
+ * is missing: it is younger than all that was known.
+ */
 
 static ngx_uint_t
 ngx_scc_watch_whole(ngx_scc_watch_t *watch, const scc_anchor_t *anchor,
     const scc_witness_t *w)
 {
+    uint64_t  events;
+
     if (watch->applier != NULL && ngx_scc_guard_begun(watch->guard)) {
         return 0;
     }
 
-    if (w->events >= anchor->high.events
+    if (!watch->counted || watch->hlc != anchor->high.hlc) {
+        ngx_scc_guard_ask(watch->guard);
+        return 0;
+    }
+
+    events = w->events - ngx_min(w->events, watch->younger);
+
+    if (events >= anchor->high.events
         && w->removals >= anchor->high.removals
         && w->hlc >= anchor->high.hlc)
     {
@@ -591,7 +629,7 @@ ngx_scc_watch_whole(ngx_scc_watch_t *watch, const scc_anchor_t *anchor,
                       "store has %uL of %uL contributions: the others are in "
                       "other hosts' journals, or in none; when all hosts are "
                       "up and it stays so, \"sccctl verify\", then \"sccctl "
-                      "adopt\"", w->events, anchor->high.events);
+                      "adopt\"", events, anchor->high.events);
     }
 
     return 0;

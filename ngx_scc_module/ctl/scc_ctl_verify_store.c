@@ -28,6 +28,7 @@ static int scc_ctl_verify_ledger(PGconn *pg,
 static int scc_ctl_verify_bits(const char *bits, uint8_t digest[32]);
 static int scc_ctl_verify_drift(PGconn *pg, const scc_ctl_drift_t *d,
     uint64_t *found);
+static int scc_ctl_verify_doubts(PGconn *pg);
 
 
 static const scc_ctl_drift_t  scc_ctl_drifts[] = {
@@ -93,7 +94,7 @@ scc_ctl_verify_store(PGconn *pg, const scc_ctl_compare_t *journals,
         }
     }
 
-    return 0;
+    return scc_ctl_verify_doubts(pg);
 }
 
 
@@ -213,6 +214,42 @@ scc_ctl_verify_drift(PGconn *pg, const scc_ctl_drift_t *d, uint64_t *found)
 
     if (n > 0) {
         *found += strtoull(PQgetvalue(res, 0, 0), NULL, 10);
+    }
+
+    PQclear(res);
+
+    return 0;
+}
+
+
+/* Nothing is wrong with the store: which of the two counts is settled. */
+
+static int
+scc_ctl_verify_doubts(PGconn *pg)
+{
+    int        i, n;
+    PGresult  *res;
+
+    res = scc_ctl_pg_exec(pg, "asking for doubtful numbers",
+                          "SELECT count(*) OVER (),"
+                          " d.kind || ' ' || d.number || ' of ' || d.id"
+                          " FROM scc.number_doubt d"
+                          " ORDER BY d.kind, d.number, d.id LIMIT 20");
+    if (res == NULL) {
+        return -1;
+    }
+
+    n = PQntuples(res);
+
+    if (n > 0) {
+        printf("note       %s order numbers are another's than a journal "
+               "says, or were given\n           anew: the store's count; who "
+               "was told another one is in scc.number_doubt\n",
+               PQgetvalue(res, 0, 0));
+    }
+
+    for (i = 0; i < n; i++) {
+        printf("note       the journal says %s\n", PQgetvalue(res, i, 1));
     }
 
     PQclear(res);

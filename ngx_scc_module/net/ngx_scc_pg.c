@@ -225,6 +225,16 @@ ngx_scc_pg_ready(ngx_scc_pg_pool_t *pool)
 static ngx_uint_t
 ngx_scc_pg_reachable(ngx_scc_pg_pool_t *pool)
 {
+    ngx_uint_t  answered;
+
+    answered = (pool->gate != NULL) ? pool->gate->answered(pool->gate->data)
+                                    : 0;
+
+    if (answered != pool->answered) {
+        pool->answered = answered;
+        pool->down = 0;
+    }
+
     if (!pool->down || pool->idle + pool->running) {
         return 1;
     }

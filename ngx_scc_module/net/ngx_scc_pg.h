@@ -104,6 +104,8 @@ ngx_scc_pg_pool_t *ngx_scc_pg_pool_create(ngx_cycle_t *cycle,
  * DOWN, and answers.
  *
  *   pass    NGX_OK, or NGX_DECLINED: it is not asked
+ *   answered  how often the server was found well, by any process: a pool
+ *           that holds it for down tries at once then
  *   note    a READ statement is sent now: what to remember of this moment
  *   judge   its answer; word: the last column of the first row, which may
  *           be NULL (no data); NGX_DECLINED: the caller is told DOWN
@@ -115,6 +117,7 @@ ngx_scc_pg_pool_t *ngx_scc_pg_pool_create(ngx_cycle_t *cycle,
 typedef struct {
     void            *data;
     ngx_int_t      (*pass)(void *data, ngx_scc_pg_class_t class);
+    ngx_uint_t     (*answered)(void *data);
     void           (*note)(void *data, void *note);
     ngx_int_t      (*judge)(void *data, const void *note, ngx_str_t *word);
     void           (*refused)(void *data, const char *sqlstate);

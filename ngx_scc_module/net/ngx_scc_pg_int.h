@@ -76,6 +76,7 @@ struct ngx_scc_pg_conn_s {
 struct ngx_scc_pg_pool_s {
     ngx_scc_pg_conf_t         *conf;
     const ngx_scc_pg_gate_t   *gate;        /* NULL: none */
+    ngx_uint_t                 answered;    /* as the gate said last */
     ngx_log_t                 *log;
     ngx_connection_t           dumb;        /* for debug logs of timers */
     ngx_scc_pg_conn_t         *conns;

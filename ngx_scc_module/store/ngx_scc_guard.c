@@ -18,6 +18,7 @@ typedef struct {
 
 static ngx_int_t ngx_scc_guard_init(ngx_shm_zone_t *zone, void *old);
 static ngx_int_t ngx_scc_guard_pass(void *data, ngx_scc_pg_class_t class);
+static ngx_uint_t ngx_scc_guard_answered(void *data);
 static void ngx_scc_guard_note(void *data, void *note);
 static ngx_int_t ngx_scc_guard_judge(void *data, const void *note,
     ngx_str_t *word);
@@ -26,6 +27,7 @@ static void ngx_scc_guard_close(ngx_scc_guard_t *guard,
     scc_verdict_t verdict);
 static void ngx_scc_guard_verdict(ngx_scc_guard_t *guard,
     scc_verdict_t verdict);
+static void ngx_scc_guard_want(ngx_scc_guard_shared_t *sh);
 static uint64_t ngx_scc_guard_now(void);
 
 
@@ -47,6 +49,7 @@ ngx_scc_guard_add(ngx_conf_t *cf, void *tag)
 
     guard->gate.data = guard;
     guard->gate.pass = ngx_scc_guard_pass;
+    guard->gate.answered = ngx_scc_guard_answered;
     guard->gate.note = ngx_scc_guard_note;
     guard->gate.judge = ngx_scc_guard_judge;
     guard->gate.refused = ngx_scc_guard_refused;
@@ -140,6 +143,110 @@ ngx_scc_guard_found(ngx_scc_guard_t *guard, ngx_uint_t found)
 }
 
 
+ngx_uint_t
+ngx_scc_guard_unnumbered(ngx_scc_guard_t *guard)
+{
+    return (guard != NULL && guard->sh->wanted != guard->sh->numbered)
+           ? guard->sh->wanted : 0;
+}
+
+
+void
+ngx_scc_guard_numbered(ngx_scc_guard_t *guard, ngx_uint_t pass)
+{
+    guard->sh->numbered = pass;
+}
+
+
+/* One that is known to have gone back is filled from where it is. */
+
+void
+ngx_scc_guard_floor(ngx_scc_guard_t *guard, ngx_scc_guard_floor_t *floor)
+{
+    ngx_scc_guard_shared_t  *sh;
+
+    ngx_memzero(floor, sizeof(ngx_scc_guard_floor_t));
+
+    if (guard == NULL) {
+        return;
+    }
+
+    sh = guard->sh;
+
+    ngx_shmtx_lock(&guard->shpool->mutex);
+
+    floor->wanted = sh->wanted;
+    floor->events = sh->floor;
+
+    if (sh->known && sh->state != SCC_GUARD_REWOUND) {
+        floor->events = ngx_max(floor->events, sh->anchor.high.events);
+    }
+
+    ngx_shmtx_unlock(&guard->shpool->mutex);
+}
+
+
+void
+ngx_scc_guard_raise(ngx_scc_guard_t *guard,
+    const ngx_scc_guard_floor_t *floor, uint64_t events, uint64_t hlc)
+{
+    ngx_scc_guard_shared_t  *sh;
+
+    if (guard == NULL) {
+        return;
+    }
+
+    sh = guard->sh;
+
+    ngx_shmtx_lock(&guard->shpool->mutex);
+
+    if (sh->wanted == floor->wanted && events > sh->floor) {
+        sh->floor = events;
+        sh->floor_hlc = ngx_max(sh->floor_hlc, hlc);
+    }
+
+    ngx_shmtx_unlock(&guard->shpool->mutex);
+}
+
+
+/*
+ * What writers know becomes what the helper judges by.  Of one that is being
+ * filled again and goes back once more, all begins anew.
+ */
+
+void
+ngx_scc_guard_behind(ngx_scc_guard_t *guard,
+    const ngx_scc_guard_floor_t *floor)
+{
+    scc_witness_t           *high;
+    ngx_scc_guard_shared_t  *sh;
+
+    if (guard == NULL) {
+        return;
+    }
+
+    sh = guard->sh;
+    high = &sh->anchor.high;
+
+    ngx_shmtx_lock(&guard->shpool->mutex);
+
+    if (sh->wanted == floor->wanted) {
+
+        if (sh->state == SCC_GUARD_REWOUND) {
+            ngx_scc_guard_want(sh);
+
+        } else if (sh->known && sh->floor > high->events) {
+            high->events = sh->floor;
+            high->hlc = ngx_max(high->hlc, sh->floor_hlc);
+        }
+    }
+
+    ngx_shmtx_unlock(&guard->shpool->mutex);
+
+    ngx_scc_guard_ask(guard);
+}
+
+
 /* The verdict is this host's own, of now. */
 
 ngx_int_t
@@ -163,7 +270,7 @@ ngx_scc_guard_merge(ngx_scc_guard_t *guard, const scc_anchor_t *anchor)
         rc = scc_anchor_merge(own, &copy);
 
         if (own->high.epoch != epoch) {
-            guard->sh->wanted++;
+            ngx_scc_guard_want(guard->sh);
         }
 
     } else {
@@ -275,6 +382,15 @@ ngx_scc_guard_pass(void *data, ngx_scc_pg_class_t class)
     return (scc_guard_open(state)
             || (class == NGX_SCC_PG_WRITE && state == SCC_GUARD_REWOUND))
            ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_scc_guard_answered(void *data)
+{
+    ngx_scc_guard_t *guard = data;
+
+    return guard->sh->opened;
 }
 
 
@@ -434,8 +550,11 @@ ngx_scc_guard_verdict(ngx_scc_guard_t *guard, scc_verdict_t verdict)
     if (verdict.state == SCC_GUARD_REWOUND
         && anchor->verdict.state != SCC_GUARD_REWOUND)
     {
-        sh->wanted++;
-        sh->replayed = 0;
+        ngx_scc_guard_want(sh);
+    }
+
+    if (verdict.state == SCC_GUARD_HEALTHY) {
+        sh->opened++;
     }
 
     /* since when it is not believed, for whatever reason */
@@ -451,6 +570,18 @@ ngx_scc_guard_verdict(ngx_scc_guard_t *guard, scc_verdict_t verdict)
     sh->reason = verdict.reason;
     ngx_memory_barrier();
     sh->state = verdict.state;
+}
+
+
+/* Under the lock.  An epoch's ledger may be smaller than the last one's. */
+
+static void
+ngx_scc_guard_want(ngx_scc_guard_shared_t *sh)
+{
+    sh->wanted++;
+    sh->replayed = 0;
+    sh->floor = 0;
+    sh->floor_hlc = 0;
 }
 
 

@@ -31,12 +31,18 @@ typedef struct {
     ngx_atomic_t               reason;
     ngx_atomic_t               asked;   /* somebody wants it looked at */
     ngx_atomic_t               checks;
+    ngx_atomic_t               opened;  /* how often it became HEALTHY */
     ngx_atomic_t               refused; /* answers that were not believed */
     ngx_atomic_t               replayed;    /* given back to a store that was
                                                rewound */
     ngx_atomic_t               wanted;  /* passes over the whole journal: how
                                            many were called for, ... */
-    ngx_atomic_t               passed;  /* ... and which one was the last */
+    ngx_atomic_t               passed;  /* ... which one was the last, ... */
+    ngx_atomic_t               numbered;    /* ... and for which the store has
+                                               its order numbers back */
+    uint64_t                   floor;   /* events that its ledger had, as
+                                           writers know; since "wanted" */
+    uint64_t                   floor_hlc;   /* the greatest of these */
     uint64_t                   doubt;   /* a cell with fewer places than it
                                            counts, + 1; 0: none */
     ngx_uint_t                 loaded;  /* the anchors have been looked for */
@@ -105,6 +111,35 @@ ngx_int_t ngx_scc_guard_merge(ngx_scc_guard_t *guard,
 ngx_uint_t ngx_scc_guard_begun(ngx_scc_guard_t *guard);
 void ngx_scc_guard_passed(ngx_scc_guard_t *guard, ngx_uint_t pass);
 void ngx_scc_guard_found(ngx_scc_guard_t *guard, ngx_uint_t found);
+
+/*
+ * Before that pass, and before anything is applied, the store gets its order
+ * numbers back (apply/ngx_scc_restore.h): for which pass they are due, or 0;
+ * and that this has been done.
+ */
+ngx_uint_t ngx_scc_guard_unnumbered(ngx_scc_guard_t *guard);
+void ngx_scc_guard_numbered(ngx_scc_guard_t *guard, ngx_uint_t pass);
+
+/*
+ * What a writer asks of the store: a ledger of that many events at least.  A
+ * store that has fewer went back, and nobody has noticed yet: it takes
+ * nothing.  wanted: as it was; answers to what was asked before are void.
+ */
+typedef struct {
+    uint64_t                   events;
+    ngx_uint_t                 wanted;
+} ngx_scc_guard_floor_t;
+
+/* guard may be NULL: no events. */
+void ngx_scc_guard_floor(ngx_scc_guard_t *guard,
+    ngx_scc_guard_floor_t *floor);
+
+/* What was asked for is there, and so many events now, the greatest hlc of
+   which is known; or it is not. */
+void ngx_scc_guard_raise(ngx_scc_guard_t *guard,
+    const ngx_scc_guard_floor_t *floor, uint64_t events, uint64_t hlc);
+void ngx_scc_guard_behind(ngx_scc_guard_t *guard,
+    const ngx_scc_guard_floor_t *floor);
 
 /* The helper's verdict.  w: what the store said, NULL if nothing; it raises
    the anchor where it is believed.  restart: it was rewound, and is whole

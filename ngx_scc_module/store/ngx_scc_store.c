@@ -139,9 +139,11 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_check = {
         " OR EXISTS (SELECT FROM scc.dead_letter d"
             " WHERE d.event_id = u.id)),"
     " s.last, s.due, s.there,"
-    " (SELECT string_agg(a.body, E'\\n') FROM scc.anchor a)"
+    " (SELECT string_agg(a.body, E'\\n') FROM scc.anchor a),"
+    " CASE WHEN $4::bigint IS NOT NULL THEN"
+        " (SELECT count(*) FROM scc.contribution l WHERE l.hlc > $4) END"
     " FROM scc.cells_sample($2::bigint, $3::int) s",
-    3,
+    4,
     NGX_SCC_PG_FREE
 };
 

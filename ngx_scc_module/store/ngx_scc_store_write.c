@@ -30,6 +30,7 @@ static void ngx_scc_store_array(scc_buf_t *b, const ngx_scc_item_t *items,
 static ngx_int_t ngx_scc_store_cut(scc_buf_t *b, const size_t *ends,
     ngx_str_t *values, ngx_uint_t n);
 static void ngx_scc_store_end(scc_buf_t *b, size_t **end);
+static void ngx_scc_store_int8(scc_buf_t *b, uint64_t n);
 static void ngx_scc_store_hex(scc_buf_t *b, const u_char *p, size_t len);
 static void ngx_scc_store_event_id(scc_buf_t *b, const ngx_scc_item_t *item);
 static void ngx_scc_store_hlc(scc_buf_t *b, const ngx_scc_item_t *item);
@@ -50,11 +51,16 @@ static void ngx_scc_store_sha256(scc_buf_t *b, const ngx_scc_item_t *item);
 const ngx_scc_pg_stmt_t  ngx_scc_store_contribute = {
     "scc_contribute_1",
     "SELECT set_config('synchronous_commit', 'on', true),"
-    " (x.a).events_new, (x.a).events_old, (x.a).mismatched"
-    " FROM (SELECT scc.contribute($1::uuid[], $2::bigint[], $3::text[],"
+    " (x.a).events_new, (x.a).events_old, (x.a).mismatched,"
+    " s.events, s.hlc"
+    " FROM (SELECT t.events, t.hlc FROM scc.identity i CROSS JOIN scc.tally t"
+        " WHERE i.store_uuid = $10::uuid) s"
+    " LEFT JOIN (SELECT scc.contribute($1::uuid[], $2::bigint[], $3::text[],"
         " $4::text[], $5::text[], $6::text[], $7::timestamptz[],"
         " $8::uuid[], $9::text[]) AS a"
-        " FROM scc.identity i WHERE i.store_uuid = $10::uuid OFFSET 0) x",
+        " FROM scc.identity i CROSS JOIN scc.tally t"
+        " WHERE i.store_uuid = $10::uuid AND t.events >= $11::bigint"
+        " OFFSET 0) x ON true",
     NGX_SCC_STORE_CONTRIBUTE_PARAMS,
     NGX_SCC_PG_WRITE|NGX_SCC_PG_BINARY
 };
@@ -97,8 +103,10 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_clock = {
 
 const ngx_scc_pg_stmt_t  ngx_scc_store_numbers = {
     "scc_numbers_1",
-    "SELECT n.kind, n.number, n.id FROM scc.identity s"
-    " LEFT JOIN LATERAL scc.numbers_due($1::int) n ON true"
+    "SELECT n.kind, n.number, n.id, t.events"
+    " FROM scc.identity s CROSS JOIN scc.tally t"
+    " LEFT JOIN LATERAL scc.numbers_due($1::int, '{contributor,place}',"
+        " ARRAY[$3::bigint, $4::bigint]) n ON true"
     " WHERE s.store_uuid = $2::uuid ORDER BY n.kind, n.number",
     NGX_SCC_STORE_NUMBERS_PARAMS,
     NGX_SCC_PG_HELD
@@ -109,15 +117,29 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_numbers_kept = {
     "scc_numbers_kept_1",
     "SELECT scc.numbers_kept('{contributor,place}',"
     " ARRAY[$1::bigint, $2::bigint])"
-    " FROM scc.identity s WHERE s.store_uuid = $3::uuid",
+    " FROM scc.identity s CROSS JOIN scc.tally t"
+    " WHERE s.store_uuid = $3::uuid AND t.events >= $4::bigint",
     NGX_SCC_STORE_NUMBERS_KEPT_PARAMS,
     NGX_SCC_PG_HELD
 };
 
 
+const ngx_scc_pg_stmt_t  ngx_scc_store_numbers_restore = {
+    "scc_numbers_restore_1",
+    "SELECT set_config('synchronous_commit', 'on', true),"
+    " (x.r).given, (x.r).doubtful, x.events, x.hlc"
+    " FROM (SELECT t.events, t.hlc,"
+        " scc.numbers_restore($1::text[], $2::bigint[], $3::text[]) AS r"
+        " FROM scc.identity i CROSS JOIN scc.tally t"
+        " WHERE i.store_uuid = $4::uuid AND i.epoch = $5::bigint OFFSET 0) x",
+    NGX_SCC_STORE_NUMBERS_RESTORE_PARAMS,
+    NGX_SCC_PG_WRITE|NGX_SCC_PG_BINARY
+};
+
+
 ngx_int_t
 ngx_scc_store_contribute_params(scc_buf_t *b, const ngx_scc_item_t *items,
-    ngx_uint_t n, const u_char *store, ngx_str_t *values)
+    ngx_uint_t n, const u_char *store, uint64_t events, ngx_str_t *values)
 {
     size_t      ends[NGX_SCC_STORE_CONTRIBUTE_PARAMS], *end;
     ngx_uint_t  i;
@@ -143,6 +165,9 @@ ngx_scc_store_contribute_params(scc_buf_t *b, const ngx_scc_item_t *items,
     }
 
     scc_buf_mem(b, store, 16);
+    ngx_scc_store_end(b, &end);
+
+    ngx_scc_store_int8(b, events);
     ngx_scc_store_end(b, &end);
 
     return ngx_scc_store_cut(b, ends, values,
@@ -247,6 +272,52 @@ ngx_scc_store_bury_params(scc_buf_t *b, const ngx_scc_item_t *item,
 }
 
 
+ngx_int_t
+ngx_scc_store_numbers_restore_params(scc_buf_t *b,
+    const scc_number_t *numbers, ngx_uint_t n, const u_char *store,
+    uint32_t epoch, ngx_str_t *values)
+{
+    size_t      ends[NGX_SCC_STORE_NUMBERS_RESTORE_PARAMS], *end;
+    scc_str_t   kind;
+    ngx_uint_t  i;
+
+    scc_buf_reset(b);
+    end = ends;
+
+    scc_params_array(b, SCC_OID_TEXT, n, 0);
+
+    for (i = 0; i < n; i++) {
+        kind = scc_number_kind_name(numbers[i].kind);
+        scc_params_mem(b, kind.data, kind.len);
+    }
+
+    ngx_scc_store_end(b, &end);
+    scc_params_array(b, SCC_OID_INT8, n, 0);
+
+    for (i = 0; i < n; i++) {
+        scc_params_int8(b, numbers[i].number);
+    }
+
+    ngx_scc_store_end(b, &end);
+    scc_params_array(b, SCC_OID_TEXT, n, 0);
+
+    for (i = 0; i < n; i++) {
+        scc_params_mem(b, numbers[i].id, numbers[i].len);
+    }
+
+    ngx_scc_store_end(b, &end);
+
+    scc_buf_mem(b, store, 16);
+    ngx_scc_store_end(b, &end);
+
+    ngx_scc_store_int8(b, epoch);
+    ngx_scc_store_end(b, &end);
+
+    return ngx_scc_store_cut(b, ends, values,
+                             NGX_SCC_STORE_NUMBERS_RESTORE_PARAMS);
+}
+
+
 static void
 ngx_scc_store_array(scc_buf_t *b, const ngx_scc_item_t *items, ngx_uint_t n,
     const ngx_scc_store_column_t *column)
@@ -301,6 +372,19 @@ ngx_scc_store_cut(scc_buf_t *b, const size_t *ends, ngx_str_t *values,
     }
 
     return NGX_OK;
+}
+
+
+/* A parameter of its own; scc_params_int8() writes elements of arrays. */
+
+static void
+ngx_scc_store_int8(scc_buf_t *b, uint64_t n)
+{
+    int  shift;
+
+    for (shift = 56; shift >= 0; shift -= 8) {
+        scc_buf_byte(b, (uint8_t) (n >> shift));
+    }
 }
 
 

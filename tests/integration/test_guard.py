@@ -11,6 +11,7 @@ import re
 import shutil
 import time
 import uuid
+from glob import glob
 
 import pytest
 
@@ -284,6 +285,93 @@ def test_rewound(filled):
                    "a later one")
         wait_until(lambda: nginx.get(NEAR).headers["cache-status"]
                    .startswith("scc; hit"), 10, "a copy that is believed")
+
+
+def numbers(pg):
+    return pg.query("SELECT kind, number, id FROM scc.number ORDER BY 1, 2")
+
+
+def in_files(folder):
+    """{(kind, number, id)} of a journal's directory."""
+    found = set()
+    for name in os.listdir(folder):
+        if name.endswith(".numbers"):
+            with open(os.path.join(folder, name)) as f:
+                for line in f.read().split("\n")[1:-1]:
+                    kind, n, who, _ = line.split(" ")
+                    found.add((kind, int(n), who))
+    return found
+
+
+def test_numbers_of_two_hosts(filled):
+    """Each keeps what the other's contributions were given; of a store that
+    went back nobody gets another's number, whichever host is the first."""
+    with Scene(filled) as scene, \
+            Guarded(scene.pg, scene.redis) as other:
+        hosts = [scene.nginx, other]
+        other.is_in("healthy")
+        for i in range(12):
+            a = hosts[i % 2].post(body(f"p{10 + i}"), user=f"n{i}")
+            assert a.status == 202, a
+        wait_until(lambda: len(numbers(scene.pg)) == 26, 30, "all numbers")
+        given = numbers(scene.pg)
+        for nginx in hosts:
+            wait_until(lambda: in_files(nginx.dirs[0]) == set(given), 30,
+                       "all numbers in every host's journal")
+
+        scene.old_store(filled[0].data)
+        # those are on both hosts before they know
+        for i, nginx in enumerate(hosts):
+            a = nginx.post(body(f"p{30 + i}"), user=f"new{i}")
+            assert a.status == 202, a
+        wait_until(lambda: len(numbers(scene.pg)) == len(given) + 4, 60,
+                   "all numbers")
+        for nginx in hosts:
+            wait_until(lambda: "order numbers that the store lacked"
+                       in nginx.log(), 30, "a word of it")
+            nginx.is_in("healthy", limit=30)
+        assert 1 == sum("scc: 24 order numbers that the store lacked"
+                        in nginx.log() for nginx in hosts)
+        now = numbers(scene.pg)
+        assert set(given) <= set(now)
+        assert {n[1] for n in now if n[0] == "place"} == set(range(1, 16))
+        assert scene.pg.query("SELECT * FROM scc.number_doubt") == []
+        for nginx in hosts:
+            wait_until(lambda: in_files(nginx.dirs[0]) == set(now), 30,
+                       "all numbers in every host's journal")
+
+
+def test_no_numbers_no_replay(filled):
+    """What its numbers are is not known: nothing is applied until it is."""
+    with Scene(filled) as scene:
+        nginx, folder = scene.nginx, scene.dir
+        old = numbers(scene.pg)
+        for i in range(5):
+            a = nginx.post(body(f"p{10 + i}"), user=f"n{i}")
+            assert a.status == 202, a
+        wait_until(lambda: len(in_files(folder)) == 12, 30, "the numbers")
+        given = numbers(scene.pg)
+        path = next(path for path in glob(folder + "/*.numbers")
+                    if "contributor 6 n" in open(path).read())
+        os.rename(path, path + ".away")
+        os.symlink("/nowhere", path)
+        with open(os.path.join(folder, "0.numbers"), "w") as f:
+            f.write("numbers of nobody\nplace 1 p4 00000000\nplace 1")
+
+        scene.old_store(filled[0].data)
+        nginx.is_in("rewound", limit=20)
+        wait_until(lambda: "cannot be read; they are tried again"
+                   in nginx.log(), 20, "word of it")
+        assert nginx.post(body("p9"), user="n9").status == 202
+        time.sleep(3)                   # time enough to be wrong
+        assert nginx.is_in("rewound") and numbers(scene.pg) == old
+        os.rename(path + ".away", path)
+        nginx.is_in("healthy", limit=30)
+        wait_until(lambda: len(numbers(scene.pg)) == 14, 20, "all numbers")
+        assert numbers(scene.pg) == sorted(given + [
+            ("contributor", 7, "n9"), ("place", 7, "p9")])
+        assert "2 lines of the journal's order numbers could not be read" \
+            in nginx.log()
 
 
 def test_unadopted_and_adopted(filled):

@@ -104,6 +104,10 @@ CREATE INDEX contribution_conquest ON scc.contribution (target, hlc)
 -- What a contributor conquered, in order; and the names that came with
 -- contributions, asked when they are erased.  One index: few have no name.
 
+-- how many are new is asked of a store that went back; next to nothing to keep
+
+CREATE INDEX contribution_hlc ON scc.contribution USING brin (hlc);
+
 CREATE INDEX contribution_roster ON scc.contribution (contributor_id, hlc)
     WHERE kind IN ('place_accessibility', 'building_accessibility')
         OR contributor_name IS NOT NULL;
@@ -413,7 +417,7 @@ CREATE INDEX report_closed ON scc.report (place_id, hlc, event_id)
 
 -- Numbers that are given once and never again: a contributor's order, a
 -- place's registration.  They rise by one, in the order of commits; up to
--- "kept" a journal has them too.  Written under scc.write_lock().
+-- "kept" some journal has them too.  Written under scc.write_lock().
 
 CREATE TABLE scc.number (
     kind    text NOT NULL COLLATE "C",
@@ -435,6 +439,20 @@ CREATE TABLE scc.counter (
 );
 
 INSERT INTO scc.counter (kind) VALUES ('contributor'), ('place');
+
+
+-- What a journal says of a number that the store contradicts: it is another's
+-- here, or its owner has another one.  A person's to judge; the store's own
+-- word counts.
+
+CREATE TABLE scc.number_doubt (
+    kind    text NOT NULL COLLATE "C",
+    number  bigint NOT NULL,
+    id      text NOT NULL COLLATE "C",
+    at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+
+    PRIMARY KEY (kind, number, id)
+);
 
 
 -- Places whose pages showed the name of somebody who was erased, and when
@@ -583,8 +601,8 @@ BEGIN
     FOREACH t IN ARRAY ARRAY['place', 'building', 'place_accessibility',
                              'building_accessibility', 'contributor',
                              'photo', 'retraction', 'comment', 'report',
-                             'number', 'counter', 'forgotten', 'removed',
-                             'dead_letter',
+                             'number', 'counter', 'number_doubt',
+                             'forgotten', 'removed', 'dead_letter',
                              'migration']
     LOOP
         EXECUTE format('CREATE TRIGGER refuse BEFORE TRUNCATE ON scc.%I '

@@ -234,14 +234,21 @@ END
 $$;
 
 
--- Numbers that no journal has yet, in their order; up to "most" of each kind.
+-- Numbers that no journal has yet, and those behind what the caller's own has
+-- ("after", by kind), in their order; up to "most" of each kind.  After the
+-- store went back "kept" is lower than what a journal has: these are told
+-- again.
 
-CREATE FUNCTION scc.numbers_due(most int, OUT kind text, OUT number bigint,
+CREATE FUNCTION scc.numbers_due(most int, kinds text[] DEFAULT '{}',
+    after bigint[] DEFAULT '{}', OUT kind text, OUT number bigint,
     OUT id text) RETURNS SETOF record
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off AS $$
     SELECT c.kind, n.number, n.id
-    FROM scc.counter c
+    FROM (SELECT k.kind, k.value, least(k.kept, u.after) AS kept
+          FROM scc.counter k
+          LEFT JOIN unnest(numbers_due.kinds, numbers_due.after)
+              AS u(kind, after) ON u.kind COLLATE "C" = k.kind) c
     CROSS JOIN LATERAL (SELECT s.number, s.id
                         FROM scc.number s
                         WHERE s.kind = c.kind AND s.number > c.kept
@@ -264,43 +271,80 @@ SET enable_seqscan = off AS $$
 $$;
 
 
--- The numbers of a store that was lost, before its events come again.  Of
--- two that contradict each other the first counts.  Returns how many count.
+-- Numbers of a store that was lost, or went back, before its events come
+-- again.  A number is put in where it is free and its owner has none; of two
+-- lines that contradict each other the first counts.  What the store says
+-- otherwise is kept as a doubt.  Counters rise beyond all of them, so that
+-- none is ever given to somebody else.
 
-CREATE FUNCTION scc.numbers_restore(kind text[], number bigint[], id text[])
-    RETURNS bigint
+CREATE FUNCTION scc.numbers_restore(kind text[], number bigint[], id text[],
+    OUT given bigint, OUT doubtful bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off AS $$
+SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
-    n  bigint;
+    kinds    text[];
+    numbers  bigint[];
+    ids      text[];
 BEGIN
-    PERFORM scc.write_lock();
+    given := 0;
+    doubtful := 0;
 
-    IF EXISTS (SELECT FROM scc.contribution) THEN
-        RAISE EXCEPTION 'numbers are restored only where the ledger is empty'
-            USING ERRCODE = 'object_not_in_prerequisite_state';
+    -- most are there, which is seen without the lock
+
+    SELECT array_agg(u.kind ORDER BY u.i), array_agg(u.number ORDER BY u.i),
+           array_agg(u.id ORDER BY u.i)
+        INTO kinds, numbers, ids
+        FROM unnest(numbers_restore.kind, numbers_restore.number,
+                    numbers_restore.id) WITH ORDINALITY
+            AS u(kind, number, id, i)
+        LEFT JOIN LATERAL (SELECT n.number FROM scc.number n
+                           WHERE n.kind = u.kind COLLATE "C"
+                               AND n.id = u.id COLLATE "C"
+                           LIMIT 1) n
+            ON true
+        WHERE n.number IS DISTINCT FROM u.number;
+
+    IF kinds IS NULL THEN
+        RETURN;
     END IF;
+
+    PERFORM scc.write_lock();
 
     INSERT INTO scc.number (kind, number, id)
     SELECT u.kind, u.number, u.id
-    FROM unnest(numbers_restore.kind, numbers_restore.number,
-                numbers_restore.id) WITH ORDINALITY
+    FROM unnest(kinds, numbers, ids) WITH ORDINALITY
         AS u(kind, number, id, i)
     ORDER BY u.i
     ON CONFLICT DO NOTHING;
 
-    GET DIAGNOSTICS n = ROW_COUNT;
+    GET DIAGNOSTICS given = ROW_COUNT;
+
+    -- in an empty store all that there is came from journals
 
     UPDATE scc.counter c
-    SET value = greatest(c.value, m.number), kept = greatest(c.value, m.number)
+    SET value = greatest(c.value, m.number),
+        kept = CASE WHEN EXISTS (SELECT FROM scc.contribution) THEN c.kept
+               ELSE greatest(c.value, m.number) END
     FROM (SELECT u.kind COLLATE "C" AS kind, max(u.number) AS number
-          FROM unnest(numbers_restore.kind, numbers_restore.number)
-              AS u(kind, number)
+          FROM unnest(kinds, numbers) AS u(kind, number)
           GROUP BY 1) m
     WHERE c.kind = m.kind;
 
-    RETURN n;
+    INSERT INTO scc.number_doubt (kind, number, id)
+    SELECT u.kind, u.number, u.id
+    FROM unnest(kinds, numbers, ids) AS u(kind, number, id)
+    LEFT JOIN LATERAL (SELECT n.number FROM scc.number n
+                       WHERE n.kind = u.kind COLLATE "C"
+                           AND n.id = u.id COLLATE "C"
+                       LIMIT 1) n
+        ON true
+    WHERE n.number IS DISTINCT FROM u.number
+    ON CONFLICT DO NOTHING;
+
+    GET DIAGNOSTICS doubtful = ROW_COUNT;
 END
 $$;
 
@@ -314,7 +358,8 @@ GRANT EXECUTE ON FUNCTION
     scc.missing(uuid[], bytea[]), scc.erased(text, text),
     scc.bury(uuid, uuid, text, text, bytea),
     scc.resolve(bigint, bytea),
-    scc.numbers_due(int), scc.numbers_kept(text[], bigint[]),
+    scc.numbers_due(int, text[], bigint[]),
+    scc.numbers_kept(text[], bigint[]),
     scc.numbers_restore(text[], bigint[], text[])
     TO scc_app;
 
