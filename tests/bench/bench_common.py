@@ -127,9 +127,15 @@ def measure(nginx, name, seconds, redis=None, connections=CONNECTIONS,
     and of pids."""
     before = cpu_seconds(redis.pid) if redis else 0
     ran = busy(pids)
+    apart = []
+    if nginx.values["WORKERS"] == "1" and os.cpu_count() > 1:
+        # else the kernel puts both on one processor now and then
+        for pid in nginx.workers():
+            os.sched_setaffinity(pid, {0})
+        apart = ["taskset", "-c", f"1-{os.cpu_count() - 1}"]
     # wrk knows whole seconds only, and ends well when it is interrupted
-    out = run(["timeout", "--preserve-status", "--signal=INT", str(seconds),
-               "wrk", "-t1", f"-c{connections}", f"-d{seconds + 9:.0f}s",
+    out = run([*apart, "timeout", "--preserve-status", "--signal=INT",
+               str(seconds), "wrk", "-t1", f"-c{connections}", f"-d{seconds + 9:.0f}s",
                "-s", os.path.join(HERE, "load.lua"), nginx.url, "--", name],
               timeout=seconds + 60).stdout
     r = json.loads(next(x for x in out.splitlines()

@@ -81,7 +81,8 @@ def table(seconds=1, rounds=5, workers=(1, 2), say=print, **_):
             f"{data}; whole cells from shared memory (`cache-status: scc; "
             f"hit; detail=l1`), {VIEWS} views a row; wrk with 8 connections, "
             f"{rounds} rounds of {seconds} s in turn; median "
-            "(lowest-highest).", "",
+            "(lowest-highest). With one worker nginx and wrk have a "
+            "processor each.", "",
             "| workers | features | answer | bytes | ngx_scc_module, req/s "
             "| p50, p99 µs | static file, req/s | p50, p99 µs | ratio |",
             "|---|---|---|---|---|---|---|---|---|"]
