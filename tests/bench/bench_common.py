@@ -135,8 +135,9 @@ def measure(nginx, name, seconds, redis=None, connections=CONNECTIONS,
         apart = ["taskset", "-c", f"1-{os.cpu_count() - 1}"]
     # wrk knows whole seconds only, and ends well when it is interrupted
     out = run([*apart, "timeout", "--preserve-status", "--signal=INT",
-               str(seconds), "wrk", "-t1", f"-c{connections}", f"-d{seconds + 9:.0f}s",
-               "-s", os.path.join(HERE, "load.lua"), nginx.url, "--", name],
+               str(seconds), "wrk", "-t1", f"-c{connections}",
+               f"-d{seconds + 9:.0f}s", "-s", os.path.join(HERE, "load.lua"),
+               nginx.url, "--", name],
               timeout=seconds + 60).stdout
     r = json.loads(next(x for x in out.splitlines()
                         if x.startswith("RESULT "))[7:])
