@@ -344,7 +344,9 @@ scc_audit_store_archive(scc_report_t *r, const scc_audit_store_t *s)
     } else if (strcmp(s->archive_mode, "off") == 0) {
         scc_audit_say(seen, sizeof(seen), "archive_mode = off", "", "");
 
-    } else if (strstr(s->archive_command, "archive-push-queue-max") != NULL) {
+    } else if (scc_audit_has_word(s->archive_command,
+                                  "archive-push-queue-max"))
+    {
 
         /* pgbackrest says then that it has archived what it throws away */
 
