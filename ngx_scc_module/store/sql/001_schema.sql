@@ -101,12 +101,12 @@ CREATE UNIQUE INDEX contribution_idem
 CREATE INDEX contribution_conquest ON scc.contribution (target, hlc)
     WHERE kind IN ('place_accessibility', 'building_accessibility');
 
--- What a contributor conquered, in order; and the names that came with
--- contributions, asked when they are erased.  One index: few have no name.
-
--- how many are new is asked of a store that went back; next to nothing to keep
+-- How many are new: asked of a store that went back.  Next to nothing to keep.
 
 CREATE INDEX contribution_hlc ON scc.contribution USING brin (hlc);
+
+-- What a contributor conquered, in order; and the names that came with
+-- contributions, asked when they are erased.  One index: few have no name.
 
 CREATE INDEX contribution_roster ON scc.contribution (contributor_id, hlc)
     WHERE kind IN ('place_accessibility', 'building_accessibility')
