@@ -341,6 +341,39 @@ def test_numbers_of_two_hosts(filled):
                        "all numbers in every host's journal")
 
 
+def test_restarted_while_rewound(filled):
+    """Where the missing ones are in another host's journal the store is not
+    whole before that one is up, whatever comes in meanwhile."""
+    with Scene(filled) as scene, Guarded(scene.pg, scene.redis) as other:
+        nginx = scene.nginx
+        other.is_in("healthy")
+        for i in range(6):
+            assert other.post(place(2000 + i, 127.0)).status == 202
+        wait_until(lambda: anchor(scene.dir)["events"] == 2 * N + 7, 30,
+                   "an anchor that knows of them")
+        other.quit()
+        scene.old_store(filled[0].data)
+        nginx.is_in("rewound", limit=30)
+        wait_until(lambda: anchor(scene.dir)["state"] == "rewound", 30,
+                   "an anchor that says so")
+        nginx.quit()
+        nginx.start()
+        for i in range(9):
+            assert nginx.post(place(3000 + i, 127.0)).status == 202
+        wait_until(lambda: scene.pg.query(
+            "SELECT count(*) FROM scc.contribution") == [(2 * N + 10,)], 30,
+            "the new ones in the ledger")
+        wait_until(lambda: "has been replayed, but the store has"
+                   in nginx.log(), 30, "word of what is missing")
+        nginx.is_in("rewound")
+        assert nginx.get(FAR).status == 503
+
+        other.start()
+        nginx.is_in("healthy", limit=30)
+        wait_until(lambda: len(scene.names(nginx.get(NEAR))) == N + 15, 30,
+                   "all of them on the map")
+
+
 def test_no_numbers_no_replay(filled):
     """What its numbers are is not known: nothing is applied until it is."""
     with Scene(filled) as scene:
