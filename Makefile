@@ -57,8 +57,8 @@ MODULE :=	$(B)/nginx-src/ngx_scc_module.so
 NGINX ?=	$(B)/nginx-src/nginx
 endif
 
-# Most tests wait most of the time: one process more than processors.
-PYTEST_FLAGS ?=	-n $$(($$(nproc) + 1)) --durations=10
+# As many at once as processors: more of them make servers wait for each other.
+PYTEST_FLAGS ?=	-n $$(nproc) --durations=10
 
 TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 		SCC_NGINX_ASAN=$(B)/nginx-asan/nginx \
