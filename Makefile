@@ -21,9 +21,12 @@ PREFIX ?=	/usr/local
 DESTDIR ?=
 MODULES_DIR ?=	/usr/lib/nginx/modules
 
-# seconds per fuzz target: of "make fuzz", and within "make test"
+# seconds per fuzz target and the seed, 0 for another one each time: of
+# "make fuzz", and within "make test"
 FUZZ_TIME ?=		600
+FUZZ_SEED ?=		0
 FUZZ_TEST_TIME ?=	10
+FUZZ_TEST_SEED ?=	1
 
 # a whole nginx source tree, instead of Debian's nginx-dev
 NGINX_SRC ?=
@@ -279,11 +282,12 @@ test-asan: $(UNITS:%=$(B)/asan/%)	## the same under ASan and UBSan
 	done
 
 test-fuzz: FUZZ_TIME = $(FUZZ_TEST_TIME)
+test-fuzz: FUZZ_SEED = $(FUZZ_TEST_SEED)
 test-fuzz: fuzz	## every fuzz target, FUZZ_TEST_TIME seconds each
 
 fuzz: $(FUZZERS:%=$(B)/fuzz/%)	## the same for FUZZ_TIME seconds each
 	@printf '%s\n' $^ | xargs -P $$(nproc) -I FUZZER \
-	docker/run/fuzz.sh FUZZER $(FUZZ_TIME)
+	docker/run/fuzz.sh FUZZER $(FUZZ_TIME) $(FUZZ_SEED)
 
 test-servers:	## model, integration, quick fault tests, on what is built
 	cd tests && $(TEST_ENV) $(PYTHON) -m pytest $(PYTEST_FLAGS) \

@@ -2,14 +2,16 @@
 
 # Copyright (C) Stair Crusher Club and the ngx_scc_module contributors
 
-# fuzz.sh BUILD/fuzz/fuzz_NAME SECONDS
+# fuzz.sh BUILD/fuzz/fuzz_NAME SECONDS SEED
 #
 # Runs one fuzz target on tests/fuzz/corpus/NAME and what earlier runs found,
 # kept in BUILD/fuzz/corpus.  An input that fails is left in BUILD/fuzz.
+# SEED 0 is another one each time; `make test` has one of its own, to judge
+# the change at hand and not the day's luck.
 
 set -eu
 
-[ $# -eq 2 ] || { echo "usage: fuzz.sh FUZZER SECONDS" >&2; exit 2; }
+[ $# -eq 3 ] || { echo "usage: fuzz.sh FUZZER SECONDS SEED" >&2; exit 2; }
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 fuzzer=$1
@@ -19,7 +21,7 @@ found=$dir/corpus/$name
 log=$dir/$name.log
 
 mkdir -p "$found"
-set -- "$fuzzer" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 \
+set -- "$fuzzer" -max_total_time="$2" -seed="$3" -timeout=10 -rss_limit_mb=2048 \
     -print_final_stats=1 -artifact_prefix="$dir/$name-" "$found"
 
 for seeds in "$root/tests/fuzz/corpus/${name#fuzz_}" \

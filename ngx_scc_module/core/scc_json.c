@@ -50,6 +50,7 @@ struct scc_json_s {
     uint64_t                  offset;   /* of the piece in the input */
     uint64_t                  line;
     uint64_t                  token;    /* offset of the last event */
+    bool                      rest;     /* not only blanks since then */
 
     scc_rc_t                  rc;
     bool                      own;      /* rc is ours, err is set */
@@ -73,6 +74,7 @@ typedef struct {
 static scc_rc_t scc_json_parse(scc_json_t *j, const uint8_t *p,
     const uint8_t *last);
 static scc_rc_t scc_json_push(scc_json_t *j, const uint8_t *p, size_t n);
+static void scc_json_rest(scc_json_t *j, const uint8_t *p, size_t n);
 static const uint8_t *scc_json_bad_blank(const uint8_t *p, size_t n);
 static const uint8_t *scc_json_bad_escape(scc_json_t *j, const uint8_t *p,
     const uint8_t *last);
@@ -248,6 +250,10 @@ scc_json_end(scc_json_t *j, scc_err_t *err)
 
         if (status != yajl_status_ok) {
             j->rc = scc_json_failed(j, status);
+
+        } else if (j->rest) {
+            j->piece = NULL;
+            j->rc = scc_json_refuse(j, "a string is not closed");
         }
     }
 
@@ -403,6 +409,7 @@ scc_json_push(scc_json_t *j, const uint8_t *p, size_t n)
     }
 
     (void) scc_json_line(j);
+    scc_json_rest(j, p, n);
     j->offset += n;
 
     /* yajl's own count is of the last piece; it is at this one's end */
@@ -414,6 +421,29 @@ scc_json_push(scc_json_t *j, const uint8_t *p, size_t n)
     }
 
     return SCC_OK;
+}
+
+
+/*
+ * Looks for more than blanks after the last event: yajl takes a string that
+ * is not closed for nothing once it has its value.
+ */
+
+static void
+scc_json_rest(scc_json_t *j, const uint8_t *p, size_t n)
+{
+    const uint8_t  *last;
+
+    last = p + n;
+
+    if (j->token > j->offset) {
+        p += j->token - j->offset;
+    }
+
+    while (!j->rest && p < last) {
+        j->rest = (*p != ' ' && *p != '\n' && *p != '\r' && *p != '\t');
+        p++;
+    }
 }
 
 
@@ -594,6 +624,7 @@ scc_json_event(scc_json_t *j, scc_rc_t rc)
 {
     j->rc = rc;
     j->token = scc_json_offset(j);
+    j->rest = false;
 
     return rc == SCC_OK;
 }

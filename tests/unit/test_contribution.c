@@ -34,6 +34,9 @@ test_syntax(void **state)
         { "{'kind':'erase'", "", ": cannot be read as JSON" },
         { "{'kind':'erase'}x", "", ": cannot be read as JSON" },
         { "{'kind':'erase'}{}", "", ": cannot be read as JSON" },
+        { "{'kind':'erase'}'x", "", ": cannot be read as JSON: line 1, byte "
+          "18: a string is not closed" },
+        { "{'kind':'erase'}'}'", "", ": cannot be read as JSON" },
         { "{'kind':'erase',}", "", ": cannot be read as JSON" },
         { "{'kind':'erase','x':1,'y':}", "", ": cannot be read as JSON" },
         { "{'kind':'erase','x':01}", "", ": cannot be read as JSON" },

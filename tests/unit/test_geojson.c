@@ -362,6 +362,8 @@ test_refused(void **state)
         { "{\"a\":\"\\x\"}", "line 1, byte" },
         { "{\"a\":\"\\u12g4\"}", "line 1, byte" },
         { "{\"a\":\"\n\"}", "line " },
+        { "{}\"x", "line 1, byte 4: " },
+        { "{}\n{}\n \"", "line 3, byte 8: " },
         { "{} // comment", "line 1, byte" },
         { "{}\x01", "line 1, byte" },
     };
