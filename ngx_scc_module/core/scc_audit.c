@@ -44,6 +44,12 @@ static const scc_audit_rule_t  scc_audit_rules[] = {
       "written",
       "/etc/fstab: take \"$v\" out of its options, then: mount -o remount" },
 
+    { "J2", SCC_AUDIT_WARN, 0,
+      "the ext4 of the journal $s (on $v) has no journal of its own",
+      "an inode that cannot be written is told to nobody: on a failing disk "
+      "what is synced may be lost",
+      "unmount it, then: tune2fs -O has_journal /dev/$v, e2fsck -f /dev/$v" },
+
     { "J3", SCC_AUDIT_REFUSE, 0,
       "the journal $s lies under $v",
       "that is emptied at a reboot, or by a timer",

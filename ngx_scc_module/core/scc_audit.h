@@ -43,6 +43,7 @@ typedef enum {
     SCC_AUDIT_J1_ALLOWED,
     SCC_AUDIT_J1_REMOTE,
     SCC_AUDIT_J2,
+    SCC_AUDIT_J2_BARE,
     SCC_AUDIT_J3_PLACE,
     SCC_AUDIT_J3_OWNER,
     SCC_AUDIT_J3_MODE,
@@ -205,6 +206,7 @@ typedef struct {
     uint64_t            dev, ino;
     uint64_t            bytes, bytes_free, files, files_free;
     char                disk[64];   /* a virtual disk without a flush */
+    char                bare[64];   /* a disk whose ext4 has no journal */
 
     /* what was written and read back; not by "nginx -t" */
     bool                probed;

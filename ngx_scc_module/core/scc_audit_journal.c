@@ -222,6 +222,10 @@ scc_audit_dir_mount(scc_report_t *r, const scc_audit_dir_t *d)
                           NULL);
         }
     }
+
+    if (d->bare[0] != '\0') {
+        scc_audit_add(r, SCC_AUDIT_J2_BARE, d->dir, d->bare, NULL);
+    }
 }
 
 

@@ -31,7 +31,8 @@
 
 
 static void scc_probe_dir(scc_audit_dir_t *d, scc_str_t mounts);
-static void scc_probe_cache(scc_audit_dir_t *d);
+static void scc_probe_disk(scc_audit_dir_t *d);
+static void scc_probe_bare(scc_audit_dir_t *d, const char *disk);
 static void scc_probe_dir_try(scc_audit_dir_t *d, unsigned limit);
 static const char *scc_probe_steps(scc_audit_dir_t *d, const char *path,
     const char *to, unsigned limit);
@@ -310,14 +311,14 @@ scc_probe_dir(scc_audit_dir_t *d, scc_str_t mounts)
 
     scc_audit_mount(d, mounts);
 
-    scc_probe_cache(d);
+    scc_probe_disk(d);
 }
 
 
 /* Of a partition the queue is its disk's. */
 
 static void
-scc_probe_cache(scc_audit_dir_t *d)
+scc_probe_disk(scc_audit_dir_t *d)
 {
     char        path[128], link[512];
     char       *name;
@@ -338,11 +339,13 @@ scc_probe_cache(scc_audit_dir_t *d)
 
     link[n] = '\0';
 
+    name = strrchr(link, '/') + 1;
+
+    scc_probe_bare(d, name);
+
     if (strstr(link, "/virtio") == NULL) {
         return;
     }
-
-    name = strrchr(link, '/') + 1;
 
     for (i = 0; i < 2; i++) {
         snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s/write_cache",
@@ -362,6 +365,32 @@ scc_probe_cache(scc_audit_dir_t *d)
 
         free((void *) text.data);
     }
+}
+
+
+/* The kernel's Documentation/ABI/testing/sysfs-fs-ext4 names the folder; of
+   an ext4 without a journal the task reads "<none>". */
+
+static void
+scc_probe_bare(scc_audit_dir_t *d, const char *disk)
+{
+    char       path[128];
+    scc_str_t  text;
+
+    if (strcmp(d->fs, "ext4") != 0) {
+        return;
+    }
+
+    snprintf(path, sizeof(path), "/sys/fs/ext4/%.60s/journal_task", disk);
+
+    text = scc_probe_read(path);
+
+    if (text.len != 0 && strncmp((const char *) text.data, "<none>", 6) == 0)
+    {
+        snprintf(d->bare, sizeof(d->bare), "%.60s", disk);
+    }
+
+    free((void *) text.data);
 }
 
 

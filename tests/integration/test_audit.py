@@ -132,15 +132,19 @@ def read_only(place, stack):
     return path
 
 
-def barrier(place, stack):
+def ext4(place, stack, *features, options="loop", size=8 << 20):
     path, image = place(), place() + "/image"
     with open(image, "wb") as f:
-        f.truncate(8 << 20)
-    run(["mkfs.ext4", "-q", image])
-    stack.enter_context(mounted("-o", "loop,nobarrier", image, path))
+        f.truncate(size)
+    run(["mkfs.ext4", "-q", *features, image])
+    stack.enter_context(mounted("-o", options, image, path))
     os.chmod(path, 0o700)
     shutil.chown(path, SERVER_USER)
     return path
+
+
+def barrier(place, stack):
+    return ext4(place, stack, options="loop,nobarrier")
 
 
 LIES = {
@@ -194,6 +198,16 @@ def test_strict_takes_a_good_one(place):
     p = conf(place(), place()).test()
     assert p.returncode == 0, p.stdout
     assert "audit J7" in p.stdout           # both on one disk: a warning
+
+
+@pytest.mark.parametrize("feature", ["has_journal", "^has_journal"])
+def test_ext4(place, feature):
+    """J2: one without a journal of its own is warned of."""
+    with contextlib.ExitStack() as stack:
+        p = conf(ext4(place, stack, "-O", feature)).test()
+        assert p.returncode == 0, p.stdout
+        assert bool(re.search(r"\[warn\].*audit J2: .*has no journal of its "
+                              r"own", p.stdout)) == (feature[0] == "^")
 
 
 def test_strict_starts_without_a_journal(place):
@@ -653,16 +667,21 @@ def test_offsite_required(place):
 
 
 def test_doctor_is_content(place):
-    path = place()
-    with open(os.path.join(path, "shipped"), "w"):
-        pass
-    doc = doctor("--journal", path, "--user", SERVER_USER, status=0)
-    assert doc["findings"] == [] and doc["journal"] == 1
-    assert os.listdir(path) == ["shipped"]
-    # a second directory on the same disk is no second copy
-    doc = doctor("--journal", path, place())
-    assert [f["id"] for f in doc["findings"]] == ["J7"]
-    assert doc["journal"] == 1
+    with contextlib.ExitStack() as stack:
+        disk = ext4(place, stack, size=1 << 30)
+        path, other = (os.path.join(disk, x) for x in "ab")
+        for at in path, other:
+            os.mkdir(at, 0o700)
+            shutil.chown(at, SERVER_USER)
+        with open(os.path.join(path, "shipped"), "w"):
+            pass
+        doc = doctor("--journal", path, "--user", SERVER_USER, status=0)
+        assert doc["findings"] == [] and doc["journal"] == 1
+        assert os.listdir(path) == ["shipped"]
+        # a second directory on the same disk is no second copy
+        doc = doctor("--journal", path, other)
+        assert [f["id"] for f in doc["findings"]] == ["J7"]
+        assert doc["journal"] == 1
 
 
 @pytest.mark.parametrize("lie", LIES)

@@ -106,6 +106,7 @@ test_journal(void **state)
         { 5, "", BOTH },                    /* vouched for */
         { 6, "J2", SCC_CAP_JOURNAL },
         { 7, "J2", SCC_CAP_JOURNAL },
+        { 31, "J2", BOTH },
         { 8, "J3", BOTH },
         { 9, "J3", BOTH },
         { 10, "J3", BOTH },
@@ -168,6 +169,7 @@ test_journal(void **state)
         case 27: d->bytes_free = 25000; break;
         case 29: d->sync_usec = 9; d->disk_blocks = 19; break;
         case 30: d->sync_usec = 9; d->disk_blocks = 20; break;
+        case 31: strcpy(d->bare, "sdb"); break;
         case 28: d->fs_type = journal.dirs[1].fs_type = 0x858458f6; break;
         default: break;
         }
