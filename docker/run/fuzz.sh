@@ -21,8 +21,9 @@ found=$dir/corpus/$name
 log=$dir/$name.log
 
 mkdir -p "$found"
-set -- "$fuzzer" -max_total_time="$2" -seed="$3" -timeout=10 -rss_limit_mb=2048 \
-    -print_final_stats=1 -artifact_prefix="$dir/$name-" "$found"
+set -- "$fuzzer" -max_total_time="$2" -seed="$3" -timeout=10 \
+    -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="$dir/$name-" "$found"
 
 for seeds in "$root/tests/fuzz/corpus/${name#fuzz_}" \
              "$root/tests/fuzz/corpus/$name"

@@ -432,17 +432,12 @@ scc_json_push(scc_json_t *j, const uint8_t *p, size_t n)
 static void
 scc_json_rest(scc_json_t *j, const uint8_t *p, size_t n)
 {
-    const uint8_t  *last;
+    size_t  i;
 
-    last = p + n;
+    i = (j->token > j->offset) ? (size_t) (j->token - j->offset) : 0;
 
-    if (j->token > j->offset) {
-        p += j->token - j->offset;
-    }
-
-    while (!j->rest && p < last) {
-        j->rest = (*p != ' ' && *p != '\n' && *p != '\r' && *p != '\t');
-        p++;
+    for ( /* void */ ; i < n && !j->rest; i++) {
+        j->rest = (memchr(" \n\r\t", p[i], 4) == NULL);
     }
 }
 
