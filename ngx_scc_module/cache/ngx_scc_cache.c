@@ -587,6 +587,14 @@ ngx_scc_cells_mget_handler(void *data, ngx_scc_redis_status_t status,
     }
 
     if (job->hits < job->n) {
+
+        /* before the zone is asked: cells from there count as not asked for */
+
+        if (ngx_scc_cells_keep(job, reply) != NGX_OK) {
+            job->handler(job, NGX_ERROR);
+            return;
+        }
+
         ngx_scc_cells_zone_again(job);
     }
 
@@ -596,11 +604,6 @@ ngx_scc_cells_mget_handler(void *data, ngx_scc_redis_status_t status,
     }
 
     job->unvouched = !vouched;
-
-    if (ngx_scc_cells_keep(job, reply) != NGX_OK) {
-        job->handler(job, NGX_ERROR);
-        return;
-    }
 
 miss:
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -19,8 +20,8 @@ import places
 from coherence import (BOUND, PLACES, SEED, cell_path, hammer, measure,
                        names, pick, quiet, seen_after)
 from load import herd
-from servers import (NGINX_CONF, Closed, Nginx, Postgres, Redis, freeze,
-                     sccctl, wait_until)
+from servers import (NGINX_CONF, Closed, Nginx, Postgres, Redis, fd_list,
+                     freeze, sccctl, wait_until)
 from store import load_sample, snapshot
 
 STAT = ("hits misses inserts dropped refused evictions marked stale repairs "
@@ -244,6 +245,86 @@ def test_helper_killed(pg, redis):
             wait_until(lambda: nginx.helpers() not in ([], [helper]), 10,
                        "another helper")
         assert stat(nginx)["epoch"] == 2
+
+
+def unread(port):
+    """{(this end's port, the other's): (inode, bytes not read yet)} of the
+    connections with that port of 127.0.0.1."""
+    out = {}
+    with open("/proc/net/tcp") as f:
+        for x in map(str.split, f.readlines()[1:]):
+            ends = tuple(int(a.split(":")[1], 16) for a in x[1:3])
+            if port in ends and x[3] == "01":
+                out[ends] = x[9], int(x[4].split(":")[1], 16)
+    return out
+
+
+def links(pid, port):
+    """Local ports of a process's connections to that port."""
+    mine = fd_list(pid)
+    return [here for (here, there), (inode, _) in unread(port).items()
+            if there == port and f"socket:[{inode}]" in mine]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_another_worker_brings_a_cell_meanwhile(pg, old):
+    """While Redis's answer is on its way, which lacks it, or has an old copy
+    of it, and lacks another one: the others are taken from where they are."""
+    truth = snapshot(pg)
+    full = sorted(c for c, (_, f) in truth.items() if f)
+    row = next(t for t in zip(full, full[1:], full[2:])
+               if t[2] - t[0] < 40 and t[2] >> 16 == t[0] >> 16)
+    x, low, high = row[0] >> 16, row[0] & 65535, row[2] & 65535
+    path = f"/v1/cells/16/{x}-{x}/{low}-{high}.json"
+    first = f"/v1/cells/16/{x}-{x}/{low}-{low}.json"
+
+    def names_of(cells):
+        return sorted(f["id"] for c in cells for f in truth[c][1])
+
+    want = names_of(c for c in truth if row[0] <= c <= row[2])
+
+    with Redis(tcp=True) as own:
+        port, address = own.tcp_port, f"127.0.0.1:{own.tcp_port}"
+        with Nginx(pg, address, scc={"scc_store_guard": "off"}) as plain:
+            wait_until(lambda: "hit" in detail(plain.get(path)), 30,
+                       "the cells to be in Redis")
+        keys = [f"scc:c:1:{c >> 16}:{c & 65535}" for c in row]
+        if old:
+            own.r.setrange(keys[0], 5, b"\3")
+            own.r.delete(keys[2])
+        else:
+            own.r.delete(keys[0], keys[1])
+
+        with Zoned(pg, address, scc={"scc_redis_timeout": "30s"}) as nginx:
+            one, other = nginx.workers()
+            wait_until(lambda: all(f" {p}#{p}: redis {address} is up"
+                                   in nginx.log() for p in (one, other)),
+                       30, "both workers to have Redis")
+            wait_until(lambda: own.r.exists("scc:v:1"), 30, "the voucher")
+            freeze(other)
+            try:
+                with ThreadPoolExecutor(1) as pool:
+                    own.sigstop()
+                    answer = pool.submit(nginx.get, path)
+                    wait_until(lambda: any(
+                        unread(port)[port, p][1]
+                        for p in links(one, port)), 30, "the question")
+                    freeze(one)
+                    own.sigcont()
+                    wait_until(lambda: any(
+                        unread(port)[p, port][1]
+                        for p in links(one, port)), 30, "the answer")
+                    os.kill(other, signal.SIGCONT)
+                    with nginx.client() as c:
+                        assert l1(c, first).ids() == names_of(row[:1])
+                    os.kill(one, signal.SIGCONT)
+                    a = answer.result()
+            finally:
+                own.sigcont()
+                for pid in one, other:
+                    os.kill(pid, signal.SIGCONT)
+            assert a.status == 200, a
+            assert sorted(a.ids()) == want
 
 
 # -- without backends --------------------------------------------------------
