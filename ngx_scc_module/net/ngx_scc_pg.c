@@ -145,13 +145,6 @@ ngx_scc_pg_query(ngx_scc_pg_pool_t *pool, const ngx_scc_pg_stmt_t *stmt,
     }
 
     if (!ngx_scc_pg_reachable(pool)) {
-
-        /* somebody asks, so it is worth a look when the time comes */
-
-        if (pool->connecting == 0) {
-            ngx_scc_pg_retry(pool);
-        }
-
         *status = NGX_SCC_PG_DOWN;
         return NULL;
     }
@@ -335,18 +328,13 @@ ngx_scc_pg_dispatch_handler(ngx_event_t *ev)
     }
 
     pool->probe = 0;
-
-    /* those that wait have a busy connection to hope for meanwhile */
-
-    if (pool->down
-        && pool->nwaiting
-        && pool->connecting == 0
-        && pool->idle + pool->running < pool->conf->connections)
-    {
-        ngx_scc_pg_retry(pool);
-    }
 }
 
+
+/*
+ * Asked or not: in a process that nobody asks for a while, a server that is
+ * back would go on being down, and of the next callers only one would wait.
+ */
 
 static void
 ngx_scc_pg_retry(ngx_scc_pg_pool_t *pool)
@@ -370,7 +358,7 @@ ngx_scc_pg_retry_handler(ngx_event_t *ev)
 
     pool = ngx_scc_event_owner(ev, ngx_scc_pg_pool_t, retry);
 
-    if (pool->idle + pool->running + pool->connecting == 0) {
+    if (pool->down && pool->connecting == 0) {
         pool->probe = 1;
     }
 
@@ -471,6 +459,8 @@ ngx_scc_pg_down(ngx_scc_pg_pool_t *pool)
         pool->down = 1;
         pool->down_until = ngx_current_msec + delay;
     }
+
+    ngx_scc_pg_retry(pool);
 
     if (pool->idle + pool->running + pool->connecting) {
         return;

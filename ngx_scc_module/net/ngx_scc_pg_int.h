@@ -87,7 +87,7 @@ struct ngx_scc_pg_pool_s {
     ngx_uint_t                 nwaiting;
     ngx_queue_t                free;        /* calls */
     ngx_event_t                dispatch;    /* posted */
-    ngx_event_t                retry;       /* while down and wanted */
+    ngx_event_t                retry;       /* while down */
     ngx_scc_backoff_t          backoff;
     ngx_msec_t                 down_until;
     ngx_scc_trouble_t          trouble;

@@ -337,6 +337,23 @@ def test_stopped(figure):
                f"{load.slowest():.3f} s")
 
 
+def test_back_without_being_asked():
+    """A worker that was asked once while the server was away, and then not
+    any more, knows that it is back: nobody is refused then."""
+    with start_pg() as pg, net(pg, timeout=5000) as nginx:
+        assert nginx.pg("echo", 1) == row(1)
+        pg.kill()
+        wait_until(lambda: "closed an idle connection" in nginx.log(), 30,
+                   "the end of the connection")
+        assert nginx.pg("echo", 1) == "DOWN\n"
+        pg.start()
+        wait_until(lambda: backends(pg, nginx), 30,
+                   "the worker to look for the server")
+        wait_until(lambda: "is up again" in nginx.log(), 30, "a connection")
+        answers = burst(nginx, [pg_path("echo", i) for i in range(20)])
+        assert [body for body, _ in answers] == [row(i) for i in range(20)]
+
+
 def test_terminated_backends(nginx, pg):
     """Idle ones are replaced unseen; a running statement is DOWN."""
     assert nginx.pg("echo", 1) == row(1)
