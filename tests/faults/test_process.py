@@ -248,3 +248,30 @@ def test_f32_dated_after_the_store(seed):
                 more.more(20)
             assert newest(other) < 60
             other.drain()
+
+
+def test_a_helper_that_hangs_proves_nothing(seed):
+    """What it once proved is not said for ever; nor is it lost with it."""
+    with Stack(seed, scc={"scc_audit_interval": "300ms"},
+               allow_log=[r"cache manager process \d+ exited"]) as stack:
+        def said():
+            a = stack.nginx.get("/v1/contributions", {
+                "Content-Type": "application/json", "X-Contributor": "u1"},
+                "POST", b'{"kind":"comment","placeId":"p","comment":"c"}')
+            assert a.status == 202, a.body
+            return a.headers["scc-durability"]
+
+        wait_until(lambda: said().startswith("journal=1"), 30, "the proof")
+        helper, = stack.nginx.helpers()
+        freeze(helper)
+        try:
+            wait_until(lambda: said().startswith("journal=0"), 60,
+                       "the proof to be too old", 0.5)
+        finally:
+            os.kill(helper, signal.SIGCONT)
+        wait_until(lambda: said().startswith("journal=1"), 30,
+                   "another proof")
+        killed(helper)
+        wait_until(lambda: helper not in stack.nginx.helpers()
+                   and stack.nginx.helpers(), 30, "another helper")
+        assert said().startswith("journal=1")
