@@ -432,12 +432,14 @@ scc_json_push(scc_json_t *j, const uint8_t *p, size_t n)
 static void
 scc_json_rest(scc_json_t *j, const uint8_t *p, size_t n)
 {
-    size_t  i;
+    const uint8_t  *last;
 
-    i = (j->token > j->offset) ? (size_t) (j->token - j->offset) : 0;
+    last = p + n;
+    p += (j->token > j->offset) ? j->token - j->offset : 0;
 
-    for ( /* void */ ; i < n && !j->rest; i++) {
-        j->rest = (memchr(" \n\r\t", p[i], 4) == NULL);
+    while (!j->rest && p < last) {
+        j->rest = (*p != ' ' && *p != '\n' && *p != '\r' && *p != '\t');
+        p++;
     }
 }
 
