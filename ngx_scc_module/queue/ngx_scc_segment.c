@@ -7,9 +7,17 @@
 #include "ngx_scc_segment.h"
 #include "ngx_scc_disk.h"
 
+#include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/vfs.h>
 
 
+#define NGX_SCC_SEGMENT_AHEAD  (256 * 1024)     /* zeros, at a time */
+#define NGX_SCC_SEGMENT_ZEROS  (64 * 1024)
+
+
+static ngx_uint_t ngx_scc_segment_in_place(ngx_fd_t fd);
+static ngx_int_t ngx_scc_segment_ahead(ngx_scc_segment_t *s, off_t end);
 static ngx_err_t ngx_scc_segment_file(ngx_scc_segment_t *s, off_t size);
 static ngx_err_t ngx_scc_segment_take(ngx_scc_segment_t *s, off_t size);
 static ngx_err_t ngx_scc_segment_allocate(ngx_fd_t fd, off_t size);
@@ -82,6 +90,7 @@ ngx_scc_segment_create(ngx_scc_segment_t *s, const char *dir,
 
     s->pos = SCC_JOURNAL_BLOCK;
     s->size = size;
+    s->zeros = ngx_scc_segment_in_place(s->fd) ? s->pos : size;
     s->dir_dev = st.st_dev;
     s->dir_ino = st.st_ino;
     ngx_memcpy(s->id, head->segment, 16);
@@ -120,12 +129,15 @@ ngx_scc_segment_reserve(const char *dir, off_t size)
 ngx_err_t
 ngx_scc_segment_append(ngx_scc_segment_t *s, const u_char *p, size_t size)
 {
+    off_t        end;
     ngx_err_t    err;
     struct stat  st;
 
     err = 0;
+    end = s->pos + (off_t) size;
 
-    if (ngx_scc_disk_write(s->fd, p, size, s->pos) != NGX_OK
+    if ((end > s->zeros && ngx_scc_segment_ahead(s, end) != NGX_OK)
+        || ngx_scc_disk_write(s->fd, p, size, s->pos) != NGX_OK
         || fdatasync(s->fd) == -1)
     {
         err = ngx_errno;
@@ -146,7 +158,7 @@ ngx_scc_segment_append(ngx_scc_segment_t *s, const u_char *p, size_t size)
         return err;
     }
 
-    s->pos += (off_t) size;
+    s->pos = end;
 
     return 0;
 }
@@ -222,6 +234,48 @@ ngx_scc_segment_remove(ngx_scc_segment_t *s)
         (void) unlink(s->path);
         ngx_scc_segment_close(s);
     }
+}
+
+
+/*
+ * Elsewhere a block that is written again may need room of its own, which
+ * nobody has taken (btrfs).
+ */
+
+static ngx_uint_t
+ngx_scc_segment_in_place(ngx_fd_t fd)
+{
+    struct statfs  st;
+
+    return fstatfs(fd, &st) == 0 && st.f_type == EXT4_SUPER_MAGIC;
+}
+
+
+/*
+ * A sync of blocks that were allocated but never written also writes that
+ * they now are.  With zeros ahead of the end it is so for one batch in many;
+ * they are synced with it, and never lie where anything was written.
+ */
+
+static ngx_int_t
+ngx_scc_segment_ahead(ngx_scc_segment_t *s, off_t end)
+{
+    off_t   to;
+    size_t  n;
+
+    static u_char  zeros[NGX_SCC_SEGMENT_ZEROS];
+
+    to = ngx_min(end + NGX_SCC_SEGMENT_AHEAD, s->size);
+
+    for (s->zeros = end; s->zeros < to; s->zeros += (off_t) n) {
+        n = (size_t) ngx_min(to - s->zeros, (off_t) sizeof(zeros));
+
+        if (ngx_scc_disk_write(s->fd, zeros, n, s->zeros) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -32,6 +32,7 @@ typedef struct {
     ino_t                dir_ino;
     off_t                pos;           /* where the next batch goes */
     off_t                size;          /* preallocated */
+    off_t                zeros;         /* written as far as here */
     scc_chain_t          chain;
     u_char               id[16];
     ngx_uint_t           failed;        /* unsigned  failed:1; */
@@ -54,8 +55,8 @@ ngx_err_t ngx_scc_segment_create(ngx_scc_segment_t *s, const char *dir,
  */
 void ngx_scc_segment_reserve(const char *dir, off_t size);
 
-/* Writes at the end and syncs the data.  0 or the errno; after an errno the
-   segment is failed. */
+/* Writes at the end and syncs the data, from time to time with zeros behind
+   it.  0 or the errno; after an errno the segment is failed. */
 ngx_err_t ngx_scc_segment_append(ngx_scc_segment_t *s, const u_char *p,
     size_t size);
 

@@ -1,12 +1,14 @@
 """What was acknowledged is in the journal, whatever happens to workers,
 disks and directories meanwhile.  The rest is told that it is not."""
 
+import fcntl
 import os
 import random
 import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -236,6 +238,57 @@ def test_rotation(pg, store):
         assert os.stat(paths[-1]).st_size == 128 * 1024
         assert os.stat(paths[-1]).st_blocks * 512 >= 128 * 1024
         assert all(os.stat(p).st_mode & 0o777 == 0o600 for p in paths)
+
+
+def test_zeros_ahead(pg):
+    """On ext4 the blocks behind the end have been written before they are
+    needed, 256 KB at a time: a sync then writes a batch, not their state."""
+    with Writer(pg, scc={"scc_journal_segment": "1m",
+                         "scc_journal_pending": "256k",
+                         "scc_contribution_max": "16k"}) as nginx:
+        path, pos, ends = None, 4096, {}
+        with nginx.client() as c:
+            for i in range(150):
+                accepted(c.get(PATH, head(), "POST", large_body(9000)))
+                s = sccj.segments(nginx.dirs[0])[-1]
+                if s != path:
+                    path, pos = s, 4096
+                    if filesystem(path) != "ext2/ext3":
+                        pytest.skip("the journal is not on ext4")
+                pos += 3 * 4096             # header, record, padding
+                to = written(path)
+                assert pos <= to <= min(pos + 256 * 1024, 1 << 20)
+                ends.setdefault(path, set()).add(to)
+        first = list(ends.values())[0]
+        assert len(first) == 4 and max(first) == 1 << 20, first
+        assert len(ends) == 2
+        with open(path, "rb") as f:
+            f.seek(pos)
+            assert not any(f.read())
+        assert len(nginx.records()) == 150
+        sccctl("journal", "verify", nginx.dirs[0])
+
+
+def filesystem(path):
+    return subprocess.run(["stat", "-f", "-c", "%T", path], check=True,
+                          capture_output=True, text=True).stdout.strip()
+
+
+def written(path):
+    """How far from its start a file's blocks are more than allocated:
+    FS_IOC_FIEMAP."""
+    n, end = 64, 0
+    request = bytearray(struct.pack("QQIIII", 0, 1 << 40, 0, 0, n, 0)
+                        + bytes(56 * n))
+    with open(path, "rb") as f:
+        fcntl.ioctl(f, 0xc020660b, request)
+    for i in range(struct.unpack_from("I", request, 20)[0]):
+        at, _, size = struct.unpack_from("QQQ", request, 32 + 56 * i)
+        flags, = struct.unpack_from("I", request, 32 + 56 * i + 40)
+        if at != end or flags & 0x800:      # FIEMAP_EXTENT_UNWRITTEN
+            break
+        end = at + size
+    return end
 
 
 def test_a_segment_for_each_worker(pg):

@@ -32,6 +32,7 @@
 #define DISK_FAULTS    3
 #define DISK_VARIANTS  320
 #define DISK_SEGMENT   (32 * 1024)
+#define DISK_AHEAD     (2 * SCC_JOURNAL_BLOCK)
 
 
 typedef enum {
@@ -90,6 +91,7 @@ typedef struct {
     scc_chain_t    chain;
     scc_buf_t      buf;
     size_t         prealloc;            /* 0: the file grows */
+    size_t         zeros;               /* written as far as here */
     unsigned       bad;                 /* what it does wrong */
 } writer_t;
 
@@ -98,6 +100,7 @@ typedef struct {
 #define BAD_SYNC_AGAIN   0x04
 #define BAD_RENAME       0x08
 #define BAD_PIPELINE     0x10
+#define BAD_ZEROS        0x20
 
 
 static const log_t   *disk_log;
@@ -193,6 +196,7 @@ writer_create(writer_t *w, log_t *log, unsigned file, size_t prealloc,
     w->prealloc = prealloc;
     w->bad = bad;
     w->pos = SCC_JOURNAL_BLOCK;
+    w->zeros = SCC_JOURNAL_BLOCK;
 
     scc_test_segment(&s, file);
     chain = scc_segment_write(block, &s);
@@ -227,6 +231,29 @@ writer_ack(writer_t *w, size_t at, size_t len, unsigned first, unsigned n)
 }
 
 
+/* Where room was taken: zeros behind a batch that passes the last ones. */
+
+static void
+writer_ahead(writer_t *w, size_t end)
+{
+    size_t                from, to;
+    static const uint8_t  zeros[DISK_SEGMENT];
+
+    if (end <= w->zeros || w->prealloc == 0) {
+        return;
+    }
+
+    from = (w->bad & BAD_ZEROS) ? w->pos - SCC_JOURNAL_BLOCK : end;
+    to = end + DISK_AHEAD < w->prealloc ? end + DISK_AHEAD : w->prealloc;
+    w->zeros = to;
+
+    if (to > from) {
+        log_write(w->log, w->file, from,
+                  scc_test_str((const char *) zeros, to - from), 0, 0);
+    }
+}
+
+
 /* n records as a batch, up to the sync. */
 
 static void
@@ -252,6 +279,7 @@ writer_batch(writer_t *w, scc_batch_t *batch, unsigned first, unsigned n,
 
     assert_int_equal(scc_batch_finish(batch, &w->chain), SCC_OK);
 
+    writer_ahead(w, w->pos + w->buf.used);
     log_write(w->log, w->file, w->pos, scc_buf_get(&w->buf), first, n);
 }
 
@@ -284,6 +312,7 @@ writer_seal(writer_t *w)
 {
     assert_int_equal(scc_batch_seal(&w->buf, &w->chain), SCC_OK);
 
+    writer_ahead(w, w->pos + w->buf.used);
     log_write(w->log, w->file, w->pos, scc_buf_get(&w->buf), 0, 0);
     w->pos += w->buf.used;
 
@@ -334,6 +363,7 @@ writer_move(writer_t *w, unsigned file, unsigned first, unsigned n,
 
     assert_int_equal(scc_batch_move(&batch, &to.chain), SCC_OK);
 
+    writer_ahead(&to, to.pos + w->buf.used);
     log_write(to.log, to.file, to.pos, scc_buf_get(&w->buf), first, n);
     log_op(to.log, OP_SYNC, to.file);
     writer_ack(&to, to.pos, w->buf.used, first, n);

@@ -210,6 +210,7 @@ test_bad_writers(void **state)
         { "wrong: does not sync the directory", BAD_NO_DIR },
         { "wrong: renames before the sync", BAD_RENAME },
         { "wrong: writes on before the sync", BAD_PIPELINE },
+        { "wrong: zeros over the last batch", BAD_ZEROS },
     };
 
     (void) state;
