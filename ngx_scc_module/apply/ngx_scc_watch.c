@@ -11,6 +11,7 @@
 #include "ngx_scc_watch.h"
 #include "ngx_scc_anchor.h"
 #include "ngx_scc_backoff.h"
+#include "ngx_scc_disk.h"
 #include "ngx_scc_store.h"
 #include "ngx_scc_sweep.h"
 
@@ -680,6 +681,7 @@ static void
 ngx_scc_watch_keep(ngx_scc_watch_t *watch)
 {
     uint64_t        now;
+    u_char          store[16];
     scc_buf_t       b;
     ngx_uint_t      i;
     ngx_msec_t      pause;
@@ -725,6 +727,14 @@ ngx_scc_watch_keep(ngx_scc_watch_t *watch)
     watch->kept = ngx_current_msec;
 
     for (i = 0; i < watch->guard->n_dirs; i++) {
+
+        if (i < watch->guard->n_journal
+            && ngx_scc_disk_store(&watch->guard->dirs[i], store) == NGX_OK
+            && ngx_memcmp(store, anchor.high.store, 16) != 0)
+        {
+            /* what is known of that store is not to be lost */
+            continue;
+        }
 
         /* a person may have written one a moment ago */
 
