@@ -60,8 +60,8 @@ MODULE :=	$(B)/nginx-src/ngx_scc_module.so
 NGINX ?=	$(B)/nginx-src/nginx
 endif
 
-# As many at once as processors: more of them make servers wait for each other.
-PYTEST_FLAGS ?=	-n $$(nproc) --durations=10
+# One more than there are processors: many tests wait for a timer.
+PYTEST_FLAGS ?=	-n $$(($$(nproc) + 1)) --durations=10
 
 TEST_ENV =	SCC_BUILD=$(B) SCC_NGINX=$(NGINX) SCC_MODULE=$(MODULE) \
 		SCC_NGINX_ASAN=$(B)/nginx-asan/nginx \

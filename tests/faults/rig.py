@@ -569,6 +569,14 @@ class Load:
             ) from None
         assert not self.errors, self.errors[:3]
 
+    def round(self, limit=15):
+        """Waits until each client has been answered what it sends now."""
+        t = time.monotonic()
+        everybody = {c.number for c in self.clients}
+        wait_until(lambda: {x["client"] for x in self.since(t)} >= everybody
+                   or len(self.errors) > 20, limit,
+                   "an answer to each client", 0.02)
+
     def since(self, t):
         return [x for x in self.history.lines if x["t0"] >= t]
 
