@@ -28,12 +28,14 @@
 #define SCC_PROBE_BLOCK  4096
 #define SCC_PROBE_ROUNDS 16             /* of fast syncs: see below */
 #define SCC_PROBE_FILE   (1024 * 1024)   /* bytes read of one of /proc */
+#define SCC_PROBE_LEFT   3600           /* seconds; no trial takes so long */
 
 
 static void scc_probe_dir(scc_audit_dir_t *d, scc_str_t mounts);
 static void scc_probe_disk(scc_audit_dir_t *d);
 static void scc_probe_bare(scc_audit_dir_t *d, const char *disk);
 static void scc_probe_dir_try(scc_audit_dir_t *d, unsigned limit);
+static void scc_probe_tidy(const char *dir);
 static const char *scc_probe_steps(scc_audit_dir_t *d, const char *path,
     const char *to, unsigned limit);
 static const char *scc_probe_syncs(scc_audit_dir_t *d, int fd, char *block,
@@ -405,6 +407,8 @@ scc_probe_dir_try(scc_audit_dir_t *d, unsigned limit)
 
     d->probed = true;
 
+    scc_probe_tidy(d->path);
+
     step = scc_probe_steps(d, path, to, limit);
 
     if (step != NULL) {
@@ -415,6 +419,46 @@ scc_probe_dir_try(scc_audit_dir_t *d, unsigned limit)
         (void) unlink(path);
         (void) unlink(to);
     }
+}
+
+
+/* A process that ends in the middle of its trial leaves the file behind. */
+
+static void
+scc_probe_tidy(const char *dir)
+{
+    DIR         *d;
+    bool         whole;
+    size_t       n;
+    time_t       now;
+    const char  *name;
+    struct stat  st;
+
+    d = opendir(dir);
+
+    if (d == NULL) {
+        return;
+    }
+
+    now = time(NULL);
+
+    while ((name = scc_probe_name(d, &whole)) != NULL) {
+        n = strncmp(name, ".probe-", 7) == 0 ? 7
+            : strncmp(name, ".probed-", 8) == 0 ? 8 : 0;
+
+        if (n != 0
+            && name[n] != '\0'
+            && name[n + strspn(name + n, "0123456789")] == '\0'
+            && fstatat(dirfd(d), name, &st, AT_SYMLINK_NOFOLLOW) == 0
+            && S_ISREG(st.st_mode)
+            && st.st_size <= SCC_PROBE_BLOCK
+            && now - st.st_mtime > SCC_PROBE_LEFT)
+        {
+            (void) unlinkat(dirfd(d), name, 0);
+        }
+    }
+
+    (void) closedir(d);
 }
 
 

@@ -24,8 +24,9 @@ void scc_probe_look(scc_audit_journal_t *j);
 
 /*
  * The same, and what has to be tried: a file of its own (".probe-PID") is
- * written, synced, renamed, read back and removed in each directory.  Takes
- * twenty syncs, or "limit" milliseconds and one sync.
+ * written, synced, renamed, read back and removed in each directory; one that
+ * another process left more than an hour ago is removed.  Takes twenty syncs,
+ * or "limit" milliseconds and one sync.
  */
 void scc_probe_try(scc_audit_journal_t *j, unsigned limit);
 

@@ -490,6 +490,26 @@ def test_queue_emptied(stack):
                                  stack.nginx.log()), 10, "R5")
 
 
+def test_trial_left_behind(stack):
+    """A process that ended in its trial leaves a file; what is not such a
+    file, or young, is not touched."""
+    path = stack.nginx.dirs[0]
+    day = time.time() - 86400
+    files = {".probe-4000001": day, ".probed-4000002": day,
+             ".probe-4000003": None, ".probe-": day, ".probe-4x": day,
+             "probe-4": day, ".probe-4000004": day, ".probed-4.seg": day}
+    for name, when in files.items():
+        with open(os.path.join(path, name), "wb") as f:
+            f.write(b"x" * (4097 if name == ".probe-4000004" else 4096))
+        if when is not None:
+            os.utime(os.path.join(path, name), (when, when))
+    wait_until(lambda: not os.path.exists(path + "/.probe-4000001")
+               and not os.path.exists(path + "/.probed-4000002"), 10,
+               "the old ones to go")
+    for name in list(files)[2:]:
+        os.unlink(os.path.join(path, name))
+
+
 def test_journal_moved(stack):
     """J9, also between two audits: nothing is acknowledged into a journal
     that has lost its name."""
