@@ -5,9 +5,9 @@
 
 
 #include "ngx_scc_applier.h"
+#include "ngx_scc_ack.h"
 #include "ngx_scc_backoff.h"
 #include "ngx_scc_clock.h"
-#include "ngx_scc_entries.h"
 #include "ngx_scc_reconcile.h"
 #include "ngx_scc_restore.h"
 
@@ -73,7 +73,7 @@ struct ngx_scc_applier_s {
     ngx_scc_settle_t        settle;
     ngx_scc_entries_t       entries[2];
     ngx_uint_t              current;
-    ngx_uint_t              answers;        /* to XACK and XDEL, to come */
+    ngx_scc_ack_t           ack;
 };
 
 
@@ -100,10 +100,7 @@ static ngx_int_t ngx_scc_applier_trouble(ngx_scc_applier_t *a,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static void ngx_scc_applier_batch(ngx_scc_applier_t *a);
 static void ngx_scc_applier_settled(void *data);
-static void ngx_scc_applier_acknowledge(ngx_scc_applier_t *a,
-    ngx_scc_entries_t *e);
-static void ngx_scc_applier_acked(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply);
+static void ngx_scc_applier_acked(void *data, ngx_uint_t failed);
 static void ngx_scc_applier_summary(ngx_event_t *ev);
 
 
@@ -182,6 +179,14 @@ ngx_scc_applier_create(ngx_cycle_t *cycle, ngx_scc_applier_conf_t *conf)
     ngx_scc_settle_init(&a->settle, &a->apply, ngx_scc_applier_settled, a);
     ngx_scc_entries_init(&a->entries[0], cycle->log);
     ngx_scc_entries_init(&a->entries[1], cycle->log);
+
+    a->ack.log = cycle->log;
+    a->ack.queue = a->queue;
+    a->ack.stream = &ngx_scc_applier_stream;
+    a->ack.group = &ngx_scc_applier_group;
+    a->ack.timeout = NGX_SCC_APPLIER_TIMEOUT;
+    a->ack.handler = ngx_scc_applier_acked;
+    a->ack.data = a;
 
     a->poll = NGX_SCC_APPLIER_POLL;
     a->claim = 1;
@@ -302,7 +307,9 @@ ngx_scc_applier_go_on(ngx_scc_applier_t *a)
 {
     ngx_msec_t  rest;
 
-    if (a->asking || a->settling || a->answers != 0 || a->timer.timer_set) {
+    if (a->asking || a->settling || a->ack.answers != 0
+        || a->timer.timer_set)
+    {
         return;
     }
 
@@ -776,7 +783,9 @@ ngx_scc_applier_settled(void *data)
         a->apply.backlog = ngx_current_msec;
     }
 
-    ngx_scc_applier_acknowledge(a, &a->entries[a->current]);
+    if (ngx_scc_ack(&a->ack, &a->entries[a->current]) != NGX_OK) {
+        a->owed = 1;
+    }
 
     if (a->ahead && !ngx_exiting && !ngx_terminate && !ngx_quit) {
         ngx_scc_applier_batch(a);
@@ -787,82 +796,14 @@ ngx_scc_applier_settled(void *data)
 }
 
 
-/*
- * XDEL first: between the two a crash leaves an acknowledgement to make, not
- * an entry that nobody will ever look at.
- */
-
 static void
-ngx_scc_applier_acknowledge(ngx_scc_applier_t *a, ngx_scc_entries_t *e)
-{
-    ngx_str_t   *argv;
-    ngx_uint_t   i, sent;
-
-    ngx_scc_entries_trim(e);
-
-    argv = ngx_alloc((e->n_ids + 3) * sizeof(ngx_str_t), a->apply.log);
-
-    if (argv == NULL) {
-        a->owed = 1;
-        return;
-    }
-
-    for (i = 0; i < e->n_ids; i++) {
-        argv[3 + i].len = e->ids[i].len;
-        argv[3 + i].data = e->ids[i].data;
-    }
-
-    sent = 0;
-
-    ngx_str_set(&argv[1], "XDEL");
-    argv[2] = ngx_scc_applier_stream;
-
-    if (ngx_scc_redis_command(a->queue, 2 + e->n_ids, &argv[1],
-                              NGX_SCC_APPLIER_TIMEOUT, ngx_scc_applier_acked,
-                              a)
-        != NULL)
-    {
-        sent++;
-    }
-
-    ngx_str_set(&argv[0], "XACK");
-    argv[1] = ngx_scc_applier_stream;
-    argv[2] = ngx_scc_applier_group;
-
-    if (sent != 0
-        && ngx_scc_redis_command(a->queue, 3 + e->n_ids, argv,
-                                 NGX_SCC_APPLIER_TIMEOUT,
-                                 ngx_scc_applier_acked, a)
-           != NULL)
-    {
-        sent++;
-    }
-
-    ngx_free(argv);
-
-    a->answers += sent;
-
-    if (sent != 2) {
-        a->owed = 1;
-    }
-}
-
-
-static void
-ngx_scc_applier_acked(void *data, ngx_scc_redis_status_t status,
-    ngx_scc_redis_reply_t *reply)
+ngx_scc_applier_acked(void *data, ngx_uint_t failed)
 {
     ngx_scc_applier_t *a = data;
 
-    /* to entries of a queue that was emptied meanwhile the answer is 0 */
-
-    if (status != NGX_SCC_REDIS_OK
-        || ngx_scc_reply_type(reply) == NGX_SCC_REPLY_ERROR)
-    {
+    if (failed) {
         a->owed = 1;
     }
-
-    a->answers--;
 
     ngx_scc_applier_go_on(a);
 }
