@@ -7,12 +7,18 @@
 #include "ngx_scc_entries.h"
 
 
-#define NGX_SCC_ENTRIES_BYTES  (4 * 1024 * 1024)    /* wished, of a batch */
+/* wished, of a batch */
+#define NGX_SCC_ENTRIES_BYTES  (4 * 1024 * 1024)
+#define NGX_SCC_ENTRIES_ITEMS  4000
 
 
 static ngx_int_t ngx_scc_entries_one(ngx_scc_entries_t *e,
     ngx_scc_redis_reply_t *entry);
-static ngx_int_t ngx_scc_entries_room(ngx_scc_entries_t *e);
+static ngx_int_t ngx_scc_entries_read(ngx_scc_entries_t *e,
+    ngx_scc_entry_id_t *id, u_char *p);
+static void *ngx_scc_entries_room(ngx_scc_entries_t *e, void *all,
+    ngx_uint_t n, ngx_uint_t *size, size_t each);
+static void ngx_scc_entries_pace(ngx_scc_entries_t *e);
 
 
 void
@@ -34,12 +40,16 @@ ngx_scc_entries_free(ngx_scc_entries_t *e)
 
     if (e->items != NULL) {
         ngx_free(e->items);
+    }
+
+    if (e->ids != NULL) {
         ngx_free(e->ids);
     }
 
     e->items = NULL;
+    e->items_size = 0;
     e->ids = NULL;
-    e->size = 0;
+    e->ids_size = 0;
 }
 
 
@@ -58,7 +68,6 @@ ngx_int_t
 ngx_scc_entries_take(ngx_scc_entries_t *e, ngx_scc_redis_reply_t *entries)
 {
     u_char      *p;
-    size_t       size;
     ngx_uint_t   i;
 
     e->n_items = 0;
@@ -88,24 +97,16 @@ ngx_scc_entries_take(ngx_scc_entries_t *e, ngx_scc_redis_reply_t *entries)
 
     p = e->bytes.start;
 
-    for (i = 0; i < e->n_items; i++) {
-        scc_str_t  raw = { e->items[i].raw.len, p };
+    for (i = 0; i < e->n_ids; i++) {
 
-        e->items[i].raw.data = p;
-        p += raw.len;
+        if (ngx_scc_entries_read(e, &e->ids[i], p) != NGX_OK) {
+            return NGX_ERROR;
+        }
 
-        e->items[i].bad = (scc_record_read(raw, &e->items[i].record, &size)
-                           != SCC_OK || size != raw.len);
+        p += e->ids[i].bytes;
     }
 
-    /* few large ones, or many small ones */
-
-    if (e->bytes.used > NGX_SCC_ENTRIES_BYTES) {
-        e->count = ngx_max(e->count / 2, 1);
-
-    } else if (e->bytes.used < NGX_SCC_ENTRIES_BYTES / 4) {
-        e->count = ngx_min(2 * e->count, NGX_SCC_ENTRIES_MAX);
-    }
+    ngx_scc_entries_pace(e);
 
     return NGX_OK;
 }
@@ -119,8 +120,8 @@ ngx_scc_entries_one(ngx_scc_entries_t *e,
 {
     size_t                   before;
     ngx_str_t                id, key, value;
-    ngx_uint_t               i, found;
-    ngx_scc_item_t          *item;
+    ngx_uint_t               i;
+    ngx_scc_entry_id_t      *to;
     ngx_scc_redis_reply_t   *fields;
 
     if (ngx_scc_reply_elements(entry) < 2) {
@@ -134,39 +135,38 @@ ngx_scc_entries_one(ngx_scc_entries_t *e,
         return NGX_OK;
     }
 
-    if (ngx_scc_entries_room(e) != NGX_OK) {
+    to = ngx_scc_entries_room(e, e->ids, e->n_ids, &e->ids_size,
+                              sizeof(ngx_scc_entry_id_t));
+    if (to == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(e->ids[e->n_ids].data, id.data, id.len);
-    e->ids[e->n_ids].len = id.len;
-    e->n_ids++;
+    e->ids = to;
+    to = &e->ids[e->n_ids++];
 
-    if (ngx_scc_reply_elements(fields) == 0) {
-        return NGX_OK;
-    }
-
-    item = &e->items[e->n_items++];
-    ngx_memzero(item, sizeof(ngx_scc_item_t));
+    ngx_memzero(to, sizeof(ngx_scc_entry_id_t));
+    ngx_memcpy(to->data, id.data, id.len);
+    to->len = id.len;
 
     before = e->bytes.used;
-    found = 0;
 
     for (i = 0; i + 1 < ngx_scc_reply_elements(fields); i += 2) {
         key = ngx_scc_reply_str(ngx_scc_reply_element(fields, i));
         value = ngx_scc_reply_str(ngx_scc_reply_element(fields, i + 1));
 
-        if (ngx_scc_entries_is(&key, "r") && !found) {
-            found = 1;
+        if (ngx_scc_entries_is(&key, "r") && !to->records) {
+            to->records = 1;
             scc_buf_mem(&e->bytes, value.data, value.len);
 
         } else if (ngx_scc_entries_is(&key, "s") && value.len == 16) {
-            ngx_memcpy(item->segment, value.data, 16);
-            item->has_segment = 1;
+            ngx_memcpy(to->segment, value.data, 16);
+            to->has_segment = 1;
         }
     }
 
-    if (!found) {
+    to->some = (ngx_scc_reply_elements(fields) != 0);
+
+    if (!to->records) {
 
         /* not ours: kept as it is, for whoever wonders */
 
@@ -181,54 +181,108 @@ ngx_scc_entries_one(ngx_scc_entries_t *e,
         }
     }
 
-    item->raw.len = e->bytes.used - before;
+    to->bytes = e->bytes.used - before;
 
     return NGX_OK;
 }
 
 
-static ngx_int_t
-ngx_scc_entries_room(ngx_scc_entries_t *e)
-{
-    ngx_uint_t           n;
-    ngx_scc_item_t      *items;
-    ngx_scc_entry_id_t  *ids;
+/* Behind what is no record nothing can be read: it is one bad item. */
 
-    if (e->n_ids < e->size) {
+static ngx_int_t
+ngx_scc_entries_read(ngx_scc_entries_t *e, ngx_scc_entry_id_t *id, u_char *p)
+{
+    size_t           size;
+    scc_str_t        left;
+    ngx_scc_item_t  *item;
+
+    if (!id->some) {
         return NGX_OK;
     }
 
-    n = e->size ? 2 * e->size : NGX_SCC_ENTRIES_FIRST;
+    left.len = id->bytes;
+    left.data = p;
 
-    items = ngx_alloc(n * sizeof(ngx_scc_item_t), e->log);
-    ids = ngx_alloc(n * sizeof(ngx_scc_entry_id_t), e->log);
-
-    if (items == NULL || ids == NULL) {
-
-        if (items != NULL) {
-            ngx_free(items);
+    do {
+        item = ngx_scc_entries_room(e, e->items, e->n_items, &e->items_size,
+                                    sizeof(ngx_scc_item_t));
+        if (item == NULL) {
+            return NGX_ERROR;
         }
 
-        if (ids != NULL) {
-            ngx_free(ids);
+        e->items = item;
+        item = &e->items[e->n_items++];
+
+        ngx_memzero(item, sizeof(ngx_scc_item_t));
+        ngx_memcpy(item->segment, id->segment, 16);
+        item->has_segment = id->has_segment;
+
+        if (!id->records
+            || scc_record_read(left, &item->record, &size) != SCC_OK)
+        {
+            item->bad = 1;
+            size = left.len;
         }
 
-        return NGX_ERROR;
-    }
+        item->raw.data = (u_char *) left.data;
+        item->raw.len = size;
 
-    if (e->items != NULL) {
-        ngx_memcpy(items, e->items, e->n_items * sizeof(ngx_scc_item_t));
-        ngx_memcpy(ids, e->ids, e->n_ids * sizeof(ngx_scc_entry_id_t));
+        left.data += size;
+        left.len -= size;
 
-        ngx_free(e->items);
-        ngx_free(e->ids);
-    }
-
-    e->items = items;
-    e->ids = ids;
-    e->size = n;
+    } while (left.len != 0);
 
     return NGX_OK;
+}
+
+
+/* The array, maybe at another place, with room for one more than n. */
+
+static void *
+ngx_scc_entries_room(ngx_scc_entries_t *e, void *all, ngx_uint_t n,
+    ngx_uint_t *size, size_t each)
+{
+    void        *more;
+    ngx_uint_t   wanted;
+
+    if (n < *size) {
+        return all;
+    }
+
+    wanted = *size ? 2 * *size : NGX_SCC_ENTRIES_FIRST;
+
+    more = ngx_alloc(wanted * each, e->log);
+    if (more == NULL) {
+        return NULL;
+    }
+
+    if (all != NULL) {
+        ngx_memcpy(more, all, n * each);
+        ngx_free(all);
+    }
+
+    *size = wanted;
+
+    return more;
+}
+
+
+/* Few large entries, or many small ones; more only if there were more. */
+
+static void
+ngx_scc_entries_pace(ngx_scc_entries_t *e)
+{
+    if (e->bytes.used > NGX_SCC_ENTRIES_BYTES
+        || e->n_items > NGX_SCC_ENTRIES_ITEMS)
+    {
+        e->count = ngx_max(e->count / 2, 1);
+
+    } else if (e->n_ids >= e->count
+               && e->bytes.used < NGX_SCC_ENTRIES_BYTES / 2
+               && e->n_items <= NGX_SCC_ENTRIES_ITEMS / 2)
+    {
+        e->count = ngx_min(2 * e->count, NGX_SCC_ENTRIES_MAX);
+    }
 }
 
 

@@ -12,16 +12,24 @@
 #include "ngx_scc_store_write.h"
 
 
-/* Entries of the queue, copied from an answer of Redis, as items. */
+/* Entries of the queue, copied from an answer of Redis, as items: an entry
+   has the records of a journal's batch, one or more. */
 
 #define NGX_SCC_ENTRIES_FIRST  200      /* asked for at once, at first */
 #define NGX_SCC_ENTRIES_MAX    4000     /* and while they are small */
-#define NGX_SCC_ENTRY_ID     48         /* bytes */
+#define NGX_SCC_ENTRY_ID       48       /* bytes */
 
 
 typedef struct {
     u_char                  data[NGX_SCC_ENTRY_ID];
     size_t                  len;
+
+    /* private */
+    size_t                  bytes;      /* of what it has */
+    u_char                  segment[16];
+    unsigned                has_segment:1;
+    unsigned                records:1;  /* they should be records */
+    unsigned                some:1;     /* it was not removed */
 } ngx_scc_entry_id_t;
 
 
@@ -35,7 +43,8 @@ typedef struct {
                                            many small ones */
 
     /* private */
-    ngx_uint_t              size;
+    ngx_uint_t              items_size;
+    ngx_uint_t              ids_size;
     scc_buf_t               bytes;
 } ngx_scc_entries_t;
 

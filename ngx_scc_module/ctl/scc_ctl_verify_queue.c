@@ -24,7 +24,7 @@ typedef struct {
     const scc_ctl_journal_t  *j;
     char                      next[SCC_CTL_VERIFY_ID];
     int64_t                   now;
-    uint64_t                  entries;
+    uint64_t                  records;
     uint64_t                  unreadable;
     uint64_t                  other;        /* another body in the ledger */
     uint64_t                  waiting;
@@ -39,6 +39,7 @@ typedef struct {
 
 static int scc_ctl_verify_page(scc_ctl_walk_t *w, redisContext *redis);
 static void scc_ctl_verify_entry(scc_ctl_walk_t *w, redisReply *entry);
+static void scc_ctl_verify_record(scc_ctl_walk_t *w, const scc_record_t *r);
 static bool scc_ctl_verify_segment(const scc_ctl_walk_t *w, scc_str_t id);
 static int scc_ctl_verify_lookup(scc_ctl_walk_t *w);
 
@@ -75,7 +76,7 @@ scc_ctl_verify_queue(redisContext *redis, PGconn *pg,
 
     printf("queue      records %llu, waiting %llu (oldest %lld s), unreadable "
            "%llu, with another body %llu\n",
-           (unsigned long long) w.entries, (unsigned long long) w.waiting,
+           (unsigned long long) w.records, (unsigned long long) w.waiting,
            (long long) w.oldest, (unsigned long long) w.unreadable,
            (unsigned long long) w.other);
 
@@ -146,14 +147,10 @@ scc_ctl_verify_page(scc_ctl_walk_t *w, redisContext *redis)
 static void
 scc_ctl_verify_entry(scc_ctl_walk_t *w, redisReply *entry)
 {
-    size_t         i, k, size;
+    size_t         i, size;
     scc_str_t      raw, segment;
     redisReply    *fields, *name, *value;
     scc_record_t   r;
-
-    static const char  hex[] = "0123456789abcdef";
-
-    w->entries++;
 
     raw.len = 0;
     raw.data = NULL;
@@ -179,29 +176,50 @@ scc_ctl_verify_entry(scc_ctl_walk_t *w, redisReply *entry)
         }
     }
 
-    if (raw.len == 0 || scc_record_read(raw, &r, &size) != SCC_OK) {
-        w->unreadable++;
-        return;
-    }
+    /* the records of a batch, one or more */
 
-    if (!scc_ctl_verify_segment(w, segment)) {
-        w->foreign++;
-    }
+    do {
+        w->records++;
+
+        if (raw.len == 0 || scc_record_read(raw, &r, &size) != SCC_OK) {
+            w->unreadable++;
+            return;
+        }
+
+        if (!scc_ctl_verify_segment(w, segment)) {
+            w->foreign++;
+        }
+
+        scc_ctl_verify_record(w, &r);
+
+        raw.data += size;
+        raw.len -= size;
+
+    } while (raw.len != 0);
+}
+
+
+static void
+scc_ctl_verify_record(scc_ctl_walk_t *w, const scc_record_t *r)
+{
+    size_t  k;
+
+    static const char  hex[] = "0123456789abcdef";
 
     scc_buf_byte(&w->ids, w->ids.used == 0 ? '{' : ',');
-    scc_uuid_write(&w->ids, r.event_id);
+    scc_uuid_write(&w->ids, r->event_id);
 
     scc_buf_text(&w->bodies, w->bodies.used == 0 ? "{\"\\\\x" : ",\"\\\\x");
 
     for (k = 0; k < 32; k++) {
-        scc_buf_byte(&w->bodies, (uint8_t) hex[r.sha256[k] >> 4]);
-        scc_buf_byte(&w->bodies, (uint8_t) hex[r.sha256[k] & 15]);
+        scc_buf_byte(&w->bodies, (uint8_t) hex[r->sha256[k] >> 4]);
+        scc_buf_byte(&w->bodies, (uint8_t) hex[r->sha256[k] & 15]);
     }
 
     scc_buf_byte(&w->bodies, '"');
 
     scc_buf_byte(&w->ages, w->ages.used == 0 ? '{' : ',');
-    scc_buf_int(&w->ages, w->now - (int64_t) (r.received / 1000000000));
+    scc_buf_int(&w->ages, w->now - (int64_t) (r->received / 1000000000));
 }
 
 

@@ -14,6 +14,10 @@
 #define NGX_SCC_FORWARD_SOON   20       /* ms, while nothing is known of it */
 #define NGX_SCC_FORWARD_AGAIN  1000     /* ms, when the helper knows better */
 #define NGX_SCC_FORWARD_HOLD   20       /* ms between tries to send */
+#define NGX_SCC_FORWARD_GATHER 5        /* ms between entries, if nobody waits
+                                           for the queue */
+#define NGX_SCC_FORWARD_BUNDLE 32768    /* bytes of an entry, but for one
+                                           record that is larger */
 
 static const ngx_str_t  ngx_scc_forward_stream = ngx_string("scc:queue");
 
@@ -26,9 +30,10 @@ struct ngx_scc_forward_s {
     ngx_log_t                *log;
     time_t                    complained;
 
-    ngx_queue_t               held;         /* letters the queue will get */
+    ngx_queue_t               held;         /* bundles the queue will get */
     size_t                    held_size;
     ngx_event_t               hold_timer;
+    ngx_msec_t                sent;         /* the last time */
 
     /* does the queue sync every command, and keep it? */
     ngx_event_t               check_timer;
@@ -46,30 +51,46 @@ struct ngx_scc_forward_s {
 /* Not the request's: it may leave before the record has arrived. */
 
 struct ngx_scc_letter_s {
-    ngx_scc_append_t          append;
+    ngx_scc_append_t          append;       /* its queue: of a bundle, too */
     ngx_scc_forward_t        *forward;
     ngx_scc_letter_pt         handler;      /* NULL: nobody waits */
     void                     *data;
 
     ngx_scc_pending_entry_t   entry;
-
-    ngx_queue_t               queue;        /* in held */
-    scc_str_t                 record;       /* while held; a copy */
-    ngx_msec_t                deadline;
 };
 
 
-static void ngx_scc_forward_journaled(ngx_scc_append_t *append,
+/* Letters that go together, as one entry. */
+
+typedef struct {
+    ngx_scc_forward_t        *forward;
+    ngx_queue_t               letters;
+    u_char                   *records;      /* the journal's; while held a
+                                               copy */
+    size_t                    len;
+
+    ngx_queue_t               queue;        /* in held */
+    size_t                    size;         /* while held, room for records */
+    ngx_msec_t                deadline;     /* while held */
+} ngx_scc_bundle_t;
+
+
+static void ngx_scc_forward_journaled(void *data, ngx_queue_t *appends,
     ngx_int_t rc);
-static ngx_int_t ngx_scc_forward_xadd(ngx_scc_letter_t *letter,
-    const scc_str_t *record);
+static ngx_scc_bundle_t *ngx_scc_forward_bundle(ngx_scc_forward_t *forward,
+    ngx_queue_t *letters);
+static ngx_int_t ngx_scc_forward_xadd(ngx_scc_bundle_t *bundle);
 static void ngx_scc_forward_reply(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply);
-static ngx_int_t ngx_scc_forward_hold(ngx_scc_letter_t *letter,
-    const scc_str_t *record);
+static ngx_int_t ngx_scc_forward_hold(ngx_scc_bundle_t *bundle);
+static ngx_int_t ngx_scc_forward_join(ngx_scc_bundle_t *bundle);
+static void ngx_scc_forward_held(ngx_scc_forward_t *forward);
 static void ngx_scc_forward_hold_timer(ngx_event_t *ev);
-static void ngx_scc_forward_end(ngx_scc_letter_t *letter,
+static void ngx_scc_forward_tell(ngx_queue_t *letters,
     ngx_scc_letter_event_t event);
+static ngx_uint_t ngx_scc_forward_waited(ngx_queue_t *letters);
+static void ngx_scc_forward_end(ngx_scc_forward_t *forward,
+    ngx_queue_t *letters, ngx_scc_letter_event_t event);
 static void ngx_scc_forward_doubt(ngx_scc_forward_t *forward);
 static void ngx_scc_forward_check_timer(ngx_event_t *ev);
 static void ngx_scc_forward_checked(ngx_scc_ask_t *ask);
@@ -94,7 +115,9 @@ ngx_scc_forward_create(ngx_cycle_t *cycle, ngx_scc_forward_conf_t *conf)
     ngx_queue_init(&forward->held);
 
     forward->journal = ngx_scc_journal_create(cycle, conf->journal,
-                                              &forward->stat->journal);
+                                              &forward->stat->journal,
+                                              ngx_scc_forward_journaled,
+                                              forward);
     if (forward->journal == NULL) {
         return NULL;
     }
@@ -165,9 +188,6 @@ ngx_scc_forward_send(ngx_scc_forward_t *forward, scc_record_t *record,
         return NGX_BUSY;
     }
 
-    l->append.handler = ngx_scc_forward_journaled;
-    l->append.data = l;
-
     rc = ngx_scc_journal_append(forward->journal, record, &l->append);
 
     if (rc != NGX_AGAIN) {
@@ -206,70 +226,146 @@ ngx_scc_forward_leave(ngx_scc_letter_t *letter)
 
 
 static void
-ngx_scc_forward_journaled(ngx_scc_append_t *append, ngx_int_t rc)
+ngx_scc_forward_journaled(void *data, ngx_queue_t *appends, ngx_int_t rc)
 {
-    ngx_scc_letter_t *letter = append->data;
+    ngx_scc_forward_t *forward = data;
 
-    scc_str_t           record;
-    ngx_scc_forward_t  *forward;
+    ngx_uint_t         waited;
+    ngx_queue_t       *q;
+    ngx_scc_letter_t  *letter;
+    ngx_scc_bundle_t  *bundle;
 
-    forward = letter->forward;
+    for (q = ngx_queue_head(appends);
+         q != ngx_queue_sentinel(appends);
+         q = ngx_queue_next(q))
+    {
+        letter = ngx_queue_data(q, ngx_scc_letter_t, append.queue);
+
+        if (rc != NGX_OK) {
+            ngx_scc_pending_drop(forward->conf->pending, letter->entry.id);
+            continue;
+        }
+
+        letter->entry.state = NGX_SCC_PENDING_JOURNALED;
+        ngx_scc_pending_put(forward->conf->pending, &letter->entry);
+    }
 
     if (rc != NGX_OK) {
-        ngx_scc_pending_drop(forward->conf->pending, letter->entry.id);
-        ngx_scc_forward_end(letter, NGX_SCC_LETTER_FAILED);
+        ngx_scc_forward_end(forward, appends, NGX_SCC_LETTER_FAILED);
         return;
     }
 
-    letter->entry.state = NGX_SCC_PENDING_JOURNALED;
-    ngx_scc_pending_put(forward->conf->pending, &letter->entry);
+    while (!ngx_queue_empty(appends)) {
+        bundle = (forward->queue != NULL)
+                 ? ngx_scc_forward_bundle(forward, appends) : NULL;
 
-    /* sent first: the handler may end the request, and that take a while */
-
-    record = append->record;
-
-    if (forward->queue == NULL) {
-        rc = NGX_DECLINED;
-
-    } else {
-        rc = ngx_scc_forward_xadd(letter, &record);
-
-        if (rc != NGX_OK) {
-            rc = ngx_scc_forward_hold(letter, &record);
+        if (bundle == NULL) {
+            ngx_scc_forward_tell(appends, NGX_SCC_LETTER_JOURNALED);
+            ngx_scc_forward_end(forward, appends, NGX_SCC_LETTER_UNQUEUED);
+            return;
         }
-    }
 
-    if (letter->handler != NULL) {
-        letter->handler(letter->data, NGX_SCC_LETTER_JOURNALED);
-    }
+        /* sent first: a handler may end its request, and that take a while */
 
-    if (rc != NGX_OK) {
-        ngx_scc_forward_end(letter, NGX_SCC_LETTER_UNQUEUED);
+        rc = (ngx_queue_empty(&forward->held)
+              && ngx_current_msec - forward->sent >= NGX_SCC_FORWARD_GATHER)
+             ? ngx_scc_forward_xadd(bundle) : NGX_DECLINED;
+
+        ngx_scc_forward_tell(&bundle->letters, NGX_SCC_LETTER_JOURNALED);
+
+        if (rc == NGX_OK) {
+            continue;
+        }
+
+        waited = ngx_scc_forward_waited(&bundle->letters);
+
+        if (ngx_scc_forward_hold(bundle) != NGX_OK) {
+            ngx_scc_forward_end(forward, &bundle->letters,
+                                NGX_SCC_LETTER_UNQUEUED);
+            ngx_free(bundle);
+            continue;
+        }
+
+        if (waited) {
+            ngx_scc_forward_held(forward);
+        }
     }
 }
 
 
+/* Takes letters as long as their records are one piece; NULL: no memory. */
+
+static ngx_scc_bundle_t *
+ngx_scc_forward_bundle(ngx_scc_forward_t *forward, ngx_queue_t *letters)
+{
+    scc_str_t         *record;
+    ngx_queue_t       *q;
+    ngx_scc_letter_t  *letter;
+    ngx_scc_bundle_t  *bundle;
+
+    bundle = ngx_calloc(sizeof(ngx_scc_bundle_t), forward->log);
+    if (bundle == NULL) {
+        return NULL;
+    }
+
+    bundle->forward = forward;
+    ngx_queue_init(&bundle->letters);
+
+    while (!ngx_queue_empty(letters)) {
+        q = ngx_queue_head(letters);
+        letter = ngx_queue_data(q, ngx_scc_letter_t, append.queue);
+        record = &letter->append.record;
+
+        if (bundle->len == 0) {
+            bundle->records = (u_char *) record->data;
+
+        } else if (record->data != bundle->records + bundle->len
+                   || bundle->len + record->len > NGX_SCC_FORWARD_BUNDLE)
+        {
+            break;
+        }
+
+        bundle->len += record->len;
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&bundle->letters, q);
+    }
+
+    return bundle;
+}
+
+
 static ngx_int_t
-ngx_scc_forward_xadd(ngx_scc_letter_t *letter, const scc_str_t *record)
+ngx_scc_forward_xadd(ngx_scc_bundle_t *bundle)
 {
     ngx_str_t           argv[7];
+    ngx_scc_letter_t   *first;
     ngx_scc_forward_t  *forward;
 
-    forward = letter->forward;
+    forward = bundle->forward;
+    first = ngx_queue_data(ngx_queue_head(&bundle->letters),
+                           ngx_scc_letter_t, append.queue);
 
     ngx_str_set(&argv[0], "XADD");
     argv[1] = ngx_scc_forward_stream;
     ngx_str_set(&argv[2], "*");
     ngx_str_set(&argv[3], "r");
-    argv[4].len = record->len;
-    argv[4].data = (u_char *) record->data;
+    argv[4].len = bundle->len;
+    argv[4].data = bundle->records;
     ngx_str_set(&argv[5], "s");
-    argv[6].len = sizeof(letter->append.segment);
-    argv[6].data = letter->append.segment;
+    argv[6].len = sizeof(first->append.segment);
+    argv[6].data = first->append.segment;
 
-    return (ngx_scc_redis_command(forward->queue, 7, argv, 0,
-                                  ngx_scc_forward_reply, letter)
-            != NULL) ? NGX_OK : NGX_DECLINED;
+    if (ngx_scc_redis_command(forward->queue, 7, argv, 0,
+                              ngx_scc_forward_reply, bundle)
+        == NULL)
+    {
+        return NGX_DECLINED;
+    }
+
+    forward->sent = ngx_current_msec;
+
+    return NGX_OK;
 }
 
 
@@ -277,156 +373,270 @@ static void
 ngx_scc_forward_reply(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply)
 {
-    ngx_scc_letter_t *letter = data;
+    ngx_scc_bundle_t *bundle = data;
 
-    ngx_str_t           text;
-    ngx_uint_t          synced;
-    ngx_scc_forward_t  *forward;
+    ngx_str_t                text;
+    ngx_scc_forward_t       *forward;
+    ngx_scc_letter_event_t   event;
 
-    forward = letter->forward;
+    forward = bundle->forward;
+    event = NGX_SCC_LETTER_UNQUEUED;
 
-    if (status != NGX_SCC_REDIS_OK) {
-        ngx_scc_forward_doubt(forward);
-        ngx_scc_forward_end(letter, NGX_SCC_LETTER_UNQUEUED);
-        return;
-    }
+    if (status == NGX_SCC_REDIS_OK) {
 
-    if (ngx_scc_reply_type(reply) != NGX_SCC_REPLY_STRING) {
-        text = ngx_scc_reply_str(reply);
+        if (ngx_scc_reply_type(reply) == NGX_SCC_REPLY_STRING) {
+            event = (forward->answered != 0
+                     && forward->answered
+                        == ngx_scc_redis_incarnation(forward->queue)
+                     && ngx_scc_caps_queue(forward->conf->pending))
+                    ? NGX_SCC_LETTER_SYNCED : NGX_SCC_LETTER_QUEUED;
 
-        if (forward->complained != ngx_time()) {
+        } else if (forward->complained != ngx_time()) {
             forward->complained = ngx_time();
+
+            text = ngx_scc_reply_str(reply);
 
             ngx_log_error(NGX_LOG_ERR, forward->log, 0,
                           "scc: the queue %V does not take contributions: "
                           "\"%V\"; they stay in the journal",
                           &forward->conf->queue->addr.name, &text);
         }
-
-        ngx_scc_forward_doubt(forward);
-        ngx_scc_forward_end(letter, NGX_SCC_LETTER_UNQUEUED);
-        return;
     }
 
-    (void) ngx_atomic_fetch_add(&forward->stat->queued, 1);
-
-    synced = (forward->answered != 0
-              && forward->answered
-                 == ngx_scc_redis_incarnation(forward->queue)
-              && ngx_scc_caps_queue(forward->conf->pending));
-
-    ngx_scc_pending_raise(forward->conf->pending, letter->entry.id,
-                          synced ? NGX_SCC_PENDING_SYNCED
-                                 : NGX_SCC_PENDING_QUEUED);
-
-    if (!synced) {
+    if (event != NGX_SCC_LETTER_SYNCED) {
         ngx_scc_forward_doubt(forward);
     }
 
-    ngx_scc_forward_end(letter, synced ? NGX_SCC_LETTER_SYNCED
-                                       : NGX_SCC_LETTER_QUEUED);
+    ngx_scc_forward_end(forward, &bundle->letters, event);
+
+    ngx_free(bundle);
 }
 
 
 /*
- * The connection is not up yet, has just been lost, or is full: a moment
- * later it may do, and saves the helper a search.
+ * It was sent a moment ago: Redis syncs once for what comes together.  Or the
+ * connection is not up yet, has just been lost, or is full: a moment later it
+ * may do, and saves the helper a search.  NGX_OK: the bundle is held, or gone
+ * into the one before it.
  */
 
 static ngx_int_t
-ngx_scc_forward_hold(ngx_scc_letter_t *letter, const scc_str_t *record)
+ngx_scc_forward_hold(ngx_scc_bundle_t *bundle)
 {
     u_char             *p;
     ngx_scc_forward_t  *forward;
 
-    forward = letter->forward;
+    forward = bundle->forward;
 
-    if (forward->held_size + record->len
+    if (forward->held_size + bundle->len
         > forward->conf->journal->pending_max)
     {
         return NGX_DECLINED;
     }
 
-    p = ngx_alloc(record->len, forward->log);
+    if (ngx_scc_forward_join(bundle) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    bundle->size = ngx_max(bundle->len, NGX_SCC_FORWARD_BUNDLE);
+
+    p = ngx_alloc(bundle->size, forward->log);
     if (p == NULL) {
         return NGX_DECLINED;
     }
 
-    ngx_memcpy(p, record->data, record->len);
+    ngx_memcpy(p, bundle->records, bundle->len);
 
-    letter->record.data = p;
-    letter->record.len = record->len;
-    letter->deadline = ngx_current_msec + forward->conf->queue->timeout;
+    bundle->records = p;
+    bundle->deadline = ngx_current_msec + forward->conf->queue->timeout;
 
-    ngx_queue_insert_tail(&forward->held, &letter->queue);
-    forward->held_size += record->len;
+    ngx_queue_insert_tail(&forward->held, &bundle->queue);
+    forward->held_size += bundle->len;
 
     if (!forward->hold_timer.timer_set) {
-        ngx_add_timer(&forward->hold_timer, NGX_SCC_FORWARD_HOLD);
+        ngx_add_timer(&forward->hold_timer, NGX_SCC_FORWARD_GATHER);
     }
 
     return NGX_OK;
 }
 
 
-static void
-ngx_scc_forward_hold_timer(ngx_event_t *ev)
+/* An entry has the records of one segment. */
+
+static ngx_int_t
+ngx_scc_forward_join(ngx_scc_bundle_t *bundle)
 {
-    ngx_int_t           rc;
-    ngx_queue_t        *q;
-    ngx_scc_letter_t   *letter;
+    ngx_scc_letter_t   *mine, *its;
+    ngx_scc_bundle_t   *last;
     ngx_scc_forward_t  *forward;
 
-    forward = ngx_scc_event_owner(ev, ngx_scc_forward_t, hold_timer);
+    forward = bundle->forward;
+
+    if (ngx_queue_empty(&forward->held)) {
+        return NGX_DECLINED;
+    }
+
+    last = ngx_queue_data(ngx_queue_last(&forward->held), ngx_scc_bundle_t,
+                          queue);
+
+    mine = ngx_queue_data(ngx_queue_head(&bundle->letters), ngx_scc_letter_t,
+                          append.queue);
+    its = ngx_queue_data(ngx_queue_head(&last->letters), ngx_scc_letter_t,
+                         append.queue);
+
+    if (last->len + bundle->len > NGX_SCC_FORWARD_BUNDLE
+        || ngx_memcmp(mine->append.segment, its->append.segment, 16) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(last->records + last->len, bundle->records, bundle->len);
+
+    last->len += bundle->len;
+    forward->held_size += bundle->len;
+
+    ngx_queue_add(&last->letters, &bundle->letters);
+    ngx_free(bundle);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_scc_forward_held(ngx_scc_forward_t *forward)
+{
+    ngx_int_t          rc;
+    ngx_queue_t       *q;
+    ngx_scc_bundle_t  *bundle;
 
     while (!ngx_queue_empty(&forward->held)) {
         q = ngx_queue_head(&forward->held);
-        letter = ngx_queue_data(q, ngx_scc_letter_t, queue);
+        bundle = ngx_queue_data(q, ngx_scc_bundle_t, queue);
 
-        rc = ngx_scc_forward_xadd(letter, &letter->record);
+        rc = ngx_scc_forward_xadd(bundle);
 
         if (rc != NGX_OK
-            && (ngx_msec_int_t) (letter->deadline - ngx_current_msec) > 0)
+            && (ngx_msec_int_t) (bundle->deadline - ngx_current_msec) > 0)
         {
             break;
         }
 
         ngx_queue_remove(q);
-        forward->held_size -= letter->record.len;
+        forward->held_size -= bundle->len;
 
-        ngx_free((u_char *) letter->record.data);
-        letter->record.data = NULL;
+        ngx_free(bundle->records);
 
         if (rc != NGX_OK) {
-            ngx_scc_forward_end(letter, NGX_SCC_LETTER_UNQUEUED);
+            ngx_scc_forward_end(forward, &bundle->letters,
+                                NGX_SCC_LETTER_UNQUEUED);
+            ngx_free(bundle);
         }
     }
 
-    if (!ngx_queue_empty(&forward->held)
-        && !forward->hold_timer.timer_set)
-    {
+    if (ngx_queue_empty(&forward->held)) {
+
+        if (forward->hold_timer.timer_set) {
+            ngx_del_timer(&forward->hold_timer);
+        }
+
+    } else if (!forward->hold_timer.timer_set) {
         ngx_add_timer(&forward->hold_timer, NGX_SCC_FORWARD_HOLD);
     }
 }
 
 
 static void
-ngx_scc_forward_end(ngx_scc_letter_t *letter, ngx_scc_letter_event_t event)
+ngx_scc_forward_hold_timer(ngx_event_t *ev)
 {
-    void               *data;
-    ngx_scc_letter_pt   handler;
+    ngx_scc_forward_held(ngx_scc_event_owner(ev, ngx_scc_forward_t,
+                                             hold_timer));
+}
 
-    if (event == NGX_SCC_LETTER_UNQUEUED) {
-        (void) ngx_atomic_fetch_add(&letter->forward->stat->unqueued, 1);
+
+static void
+ngx_scc_forward_tell(ngx_queue_t *letters, ngx_scc_letter_event_t event)
+{
+    ngx_queue_t       *q;
+    ngx_scc_letter_t  *letter;
+
+    for (q = ngx_queue_head(letters);
+         q != ngx_queue_sentinel(letters);
+         q = ngx_queue_next(q))
+    {
+        letter = ngx_queue_data(q, ngx_scc_letter_t, append.queue);
+
+        if (letter->handler != NULL) {
+            letter->handler(letter->data, event);
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_scc_forward_waited(ngx_queue_t *letters)
+{
+    ngx_queue_t       *q;
+    ngx_scc_letter_t  *letter;
+
+    for (q = ngx_queue_head(letters);
+         q != ngx_queue_sentinel(letters);
+         q = ngx_queue_next(q))
+    {
+        letter = ngx_queue_data(q, ngx_scc_letter_t, append.queue);
+
+        if (letter->handler != NULL) {
+            return 1;
+        }
     }
 
-    handler = letter->handler;
-    data = letter->data;
+    return 0;
+}
 
-    ngx_free(letter);
 
-    if (handler != NULL) {
-        handler(data, event);
+/* The last event: the letters are gone. */
+
+static void
+ngx_scc_forward_end(ngx_scc_forward_t *forward, ngx_queue_t *letters,
+    ngx_scc_letter_event_t event)
+{
+    void               *data;
+    ngx_queue_t        *q;
+    ngx_scc_letter_t   *letter;
+    ngx_scc_letter_pt   handler;
+
+    while (!ngx_queue_empty(letters)) {
+        q = ngx_queue_head(letters);
+        ngx_queue_remove(q);
+
+        letter = ngx_queue_data(q, ngx_scc_letter_t, append.queue);
+
+        switch (event) {
+
+        case NGX_SCC_LETTER_SYNCED:
+        case NGX_SCC_LETTER_QUEUED:
+            (void) ngx_atomic_fetch_add(&forward->stat->queued, 1);
+            ngx_scc_pending_raise(forward->conf->pending, letter->entry.id,
+                                  event == NGX_SCC_LETTER_SYNCED
+                                  ? NGX_SCC_PENDING_SYNCED
+                                  : NGX_SCC_PENDING_QUEUED);
+            break;
+
+        case NGX_SCC_LETTER_UNQUEUED:
+            (void) ngx_atomic_fetch_add(&forward->stat->unqueued, 1);
+            break;
+
+        default:
+            break;
+        }
+
+        handler = letter->handler;
+        data = letter->data;
+
+        ngx_free(letter);
+
+        if (handler != NULL) {
+            handler(data, event);
+        }
     }
 }
 

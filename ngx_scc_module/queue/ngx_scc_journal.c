@@ -35,6 +35,8 @@ typedef struct {
 struct ngx_scc_journal_s {
     ngx_scc_journal_conf_t   *conf;
     ngx_scc_journal_stat_t   *stat;
+    ngx_scc_journal_pt        handler;
+    void                     *data;
     ngx_log_t                *log;
 
     u_char                    store[16];
@@ -94,7 +96,7 @@ static void ngx_scc_journal_tell(ngx_scc_journal_t *journal,
 
 ngx_scc_journal_t *
 ngx_scc_journal_create(ngx_cycle_t *cycle, ngx_scc_journal_conf_t *conf,
-    ngx_scc_journal_stat_t *stat)
+    ngx_scc_journal_stat_t *stat, ngx_scc_journal_pt handler, void *data)
 {
     ngx_uint_t          i;
     ngx_scc_journal_t  *journal;
@@ -106,6 +108,8 @@ ngx_scc_journal_create(ngx_cycle_t *cycle, ngx_scc_journal_conf_t *conf,
 
     journal->conf = conf;
     journal->stat = stat;
+    journal->handler = handler;
+    journal->data = data;
     journal->log = cycle->log;
 
     journal->task = ngx_thread_task_alloc(cycle->pool,
@@ -223,28 +227,17 @@ ngx_scc_journal_append(ngx_scc_journal_t *journal, scc_record_t *record,
     append->hlc = record->hlc;
     append->offset = offset;
     append->size = size;
-    append->waiting = 1;
     ngx_queue_insert_tail(&b->waits, &append->queue);
 
     if (!journal->busy && ngx_scc_journal_post(journal) != NGX_OK) {
 
         /* the pool's queue is full; the batch goes with the next record */
 
-        ngx_scc_journal_cancel(append);
+        ngx_queue_remove(&append->queue);
         return NGX_BUSY;
     }
 
     return NGX_AGAIN;
-}
-
-
-void
-ngx_scc_journal_cancel(ngx_scc_append_t *append)
-{
-    if (append->waiting) {
-        ngx_queue_remove(&append->queue);
-        append->waiting = 0;
-    }
 }
 
 
@@ -734,19 +727,18 @@ ngx_scc_journal_tell(ngx_scc_journal_t *journal, ngx_scc_journal_batch_t *b,
     ngx_queue_t       *q;
     ngx_scc_append_t  *append;
 
-    while (!ngx_queue_empty(&b->waits)) {
-        q = ngx_queue_head(&b->waits);
-        ngx_queue_remove(q);
-
+    for (q = ngx_queue_head(&b->waits);
+         rc == NGX_OK && q != ngx_queue_sentinel(&b->waits);
+         q = ngx_queue_next(q))
+    {
         append = ngx_queue_data(q, ngx_scc_append_t, queue);
-        append->waiting = 0;
 
-        if (rc == NGX_OK) {
-            ngx_memcpy(append->segment, journal->segments[0].id, 16);
-            append->record.data = b->records.start + append->offset;
-            append->record.len = append->size;
-        }
+        ngx_memcpy(append->segment, journal->segments[0].id, 16);
+        append->record.data = b->records.start + append->offset;
+        append->record.len = append->size;
+    }
 
-        append->handler(append, rc);
+    if (!ngx_queue_empty(&b->waits)) {
+        journal->handler(journal->data, &b->waits, rc);
     }
 }

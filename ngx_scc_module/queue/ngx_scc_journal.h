@@ -53,31 +53,31 @@ typedef struct {
 
 
 typedef struct ngx_scc_journal_s  ngx_scc_journal_t;
-typedef struct ngx_scc_append_s   ngx_scc_append_t;
-
-/* rc: NGX_OK: on disk in every directory; NGX_ERROR: on none for certain,
-   and it will not be retried here. */
-typedef void (*ngx_scc_append_pt)(ngx_scc_append_t *append, ngx_int_t rc);
 
 
-/* One record's way to the disk; the caller's memory, alive until handler
-   or cancel. */
+/* One record's way to the disk; the caller's memory until it is told. */
 
-struct ngx_scc_append_s {
+typedef struct {
     ngx_queue_t          queue;
-    ngx_scc_append_pt    handler;
-    void                *data;
     uint64_t             hlc;           /* set by append() */
 
-    /* set before handler, if NGX_OK; valid inside it */
+    /* set when it is told, if NGX_OK; valid in the handler */
     u_char               segment[16];
     scc_str_t            record;        /* as the journal has it */
 
     /* private */
     size_t               offset;
     size_t               size;
-    unsigned             waiting:1;
-};
+} ngx_scc_append_t;
+
+
+/*
+ * A batch's appends, in the journal's order; never none.  rc: NGX_OK: on disk
+ * in every directory; NGX_ERROR: on none for certain, and it will not be
+ * retried here.  The queue is the handler's, who takes all from it.
+ */
+typedef void (*ngx_scc_journal_pt)(void *data, ngx_queue_t *appends,
+    ngx_int_t rc);
 
 
 typedef struct {
@@ -94,7 +94,8 @@ typedef struct {
 
 
 ngx_scc_journal_t *ngx_scc_journal_create(ngx_cycle_t *cycle,
-    ngx_scc_journal_conf_t *conf, ngx_scc_journal_stat_t *stat);
+    ngx_scc_journal_conf_t *conf, ngx_scc_journal_stat_t *stat,
+    ngx_scc_journal_pt handler, void *data);
 
 /* From exit_process, after the threads have ended: what waits is written,
    the segments are sealed. */
@@ -106,15 +107,13 @@ const u_char *ngx_scc_journal_store(ngx_scc_journal_t *journal);
 
 /*
  * Copies the record into the next batch; its hlc is set here.  NGX_AGAIN:
- * the handler will be called, never from within.  NGX_BUSY: too much is
- * waiting, or the last batch failed a moment ago: 503.  NGX_ERROR: the
- * record exceeds a limit, or there is no store.
+ * the handler will be told, never from within.  NGX_BUSY: too much is
+ * waiting, or the last batch failed a moment ago: 503; the record may become
+ * durable all the same.  NGX_ERROR: the record exceeds a limit, or there is
+ * no store.
  */
 ngx_int_t ngx_scc_journal_append(ngx_scc_journal_t *journal,
     scc_record_t *record, ngx_scc_append_t *append);
-
-/* The handler will not be called; the record may become durable. */
-void ngx_scc_journal_cancel(ngx_scc_append_t *append);
 
 
 #endif /* _NGX_SCC_JOURNAL_H_INCLUDED_ */

@@ -315,7 +315,9 @@ def table(seconds=3, rounds=3, clients=CLIENTS, events=60000, say=print,
     with rig.Stack(1, scc={"scc_journal_segment": "16m",
                            "scc_journal_pending": "8m"}, main=WORKERS,
                    pg={"max_connections": 300, "max_wal_size": "8GB",
-                       "checkpoint_timeout": "1h", "tcp": True}) as stack:
+                       "checkpoint_timeout": "1h", "tcp": True},
+                   location=f"access_log {base_dir()}/access.log scc "
+                            "buffer=64k flush=1s;\n") as stack:
         stack.nginx.values["LOG_LEVEL"] = "warn"
         for statement in TABLE.split(";"):
             stack.pg.query(statement)
@@ -330,7 +332,8 @@ def table(seconds=3, rounds=3, clients=CLIENTS, events=60000, say=print,
         part.lines += [
             f"{rounds} rounds of {seconds} s in turn; median "
             "(lowest-highest). PostgreSQL, both Redis and wrk or pgbench "
-            "share the processors"
+            "share the processors; the access log is that of "
+            "`nginx.conf.example`"
             + ("; the load runs at nice -10, nginx's workers at -5."
                if ROOT else ".")]
         # first: a page tells of all who ever contributed to its place, and

@@ -248,6 +248,11 @@ class Stack:
             wait_until(lambda: not self.orphans(), limit,
                        "the adoption of " + str(self.orphans()[:3]), 0.1)
 
+    def queued(self):
+        """The records in the queue: an entry has one or more."""
+        return [r for _, fields in self.queue.client(30).xrange(QUEUE)
+                for r in journal.read_records(fields[b"r"], b"")]
+
     def queue_state(self):
         try:
             r = self.queue.client(2)

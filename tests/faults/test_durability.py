@@ -16,7 +16,7 @@ import redis
 import check
 import rig
 from power import PowerDisk, need
-from rig import QUEUE, Load, Stack
+from rig import Load, Stack
 from servers import SERVER_USER, new_dir, run, wait_until
 
 
@@ -36,7 +36,7 @@ def test_f08_the_queues_power_is_cut(seed, sync, figure):
                 load.more(50)
                 # entries stay in the queue
                 stack.pg.sigstop()
-                before = stack.queue.r.xlen(QUEUE)
+                before = len(stack.queued())
                 since = max(x["t1"] for x in load.history.lines)
                 load.more(300)
                 disk.cut(stack.queue.family())
@@ -44,7 +44,7 @@ def test_f08_the_queues_power_is_cut(seed, sync, figure):
                 load.more(50)               # the journal goes on
                 disk.again()
                 stack.queue.start()
-                kept = stack.queue.client(30).xlen(QUEUE)
+                kept = len(stack.queued())
                 said = len(claims(load.since(since)))
                 stack.pg.sigcont()
                 load.more(50)

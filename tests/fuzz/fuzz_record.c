@@ -28,6 +28,7 @@ static void fuzz_text(scc_str_t text);
 static scc_str_t fuzz_part(scc_str_t *text, uint8_t end);
 static void fuzz_patch(scc_buf_t *b, scc_str_t line);
 static void fuzz_read(scc_str_t bytes);
+static bool fuzz_one(scc_str_t *bytes);
 
 
 int
@@ -184,22 +185,31 @@ fuzz_patch(scc_buf_t *b, scc_str_t line)
 }
 
 
+/* One after the other, as in an entry of the queue. */
+
 static void
 fuzz_read(scc_str_t bytes)
+{
+    while (fuzz_one(&bytes)) { /* void */ }
+}
+
+
+static bool
+fuzz_one(scc_str_t *bytes)
 {
     size_t        size;
     scc_rc_t      rc;
     scc_buf_t     b;
     scc_record_t  r;
 
-    rc = scc_record_read(bytes, &r, &size);
+    rc = scc_record_read(*bytes, &r, &size);
 
-    if (size > bytes.len || size % 8 != 0) {
+    if (size > bytes->len || size % 8 != 0) {
         abort();
     }
 
     if (rc != SCC_OK) {
-        return;
+        return false;
     }
 
     if (scc_record_size(&r) != size || scc_kind_name(r.kind).len == 0) {
@@ -210,10 +220,15 @@ fuzz_read(scc_str_t bytes)
     scc_record_write(&b, &r);
 
     if (b.error || b.used != size
-        || memcmp(b.start, bytes.data, size) != 0)
+        || memcmp(b.start, bytes->data, size) != 0)
     {
         abort();
     }
 
     scc_buf_free(&b);
+
+    bytes->data += size;
+    bytes->len -= size;
+
+    return true;
 }

@@ -351,7 +351,9 @@ def test_entries_of_a_dead_consumer(pg, queue):
         queue.r.xgroup_create("scc:queue", "apply", "0", mkstream=True)
         for i in range(6):
             accepted(nginx.post())
-        wait_until(lambda: queue.r.xlen("scc:queue") == 6, 30, "the queue")
+            # each in an entry of its own
+            wait_until(lambda: queue.r.xlen("scc:queue") == i + 1, 30,
+                       "the queue")
         got = queue.r.xreadgroup("apply", "gone:1:1", {"scc:queue": ">"}, 10)
         ids = [e[0] for e in got[0][1]]
         assert len(ids) == 6
@@ -587,6 +589,27 @@ def test_poison(pg, queue, rnd):
         wait_until(lambda: queue.r.xlen("scc:queue") == 0, 30,
                    "the queue to be empty")
         assert dead(pg) == letters and set(ledger(pg)) == ids
+
+
+def test_entries_of_many(pg, queue):
+    """An entry of many records: all are applied, but for the one that no
+    store takes, and for what no record is with all behind it."""
+    good = [sccj_write.record("place", place_body(f"g{i}"), age=9)
+            for i in range(9007)]
+    bad = sccj_write.record("place", b"not json", age=9)
+    rubbish = b"x" * 200 + good[6]
+    with Writer(pg, queue=queue, helper=True) as nginx:
+        xadd(queue, b"".join([*good[:3], bad, *good[3:5]]))
+        xadd(queue, good[5] + rubbish)
+        for i in range(7, len(good), 100):
+            xadd(queue, b"".join(good[i:i + 100]))
+        wait_until(lambda: queue.r.xlen("scc:queue") == 0, 60,
+                   "the queue to be empty")
+        ids = [uuid.UUID(bytes=r[40:56]) for r in good]
+        assert set(ledger(pg)) == set(ids[:6] + ids[7:])
+        assert sorted((r[:7], raw) for _, r, _, raw in dead(pg)) == [
+            ("bad-rec", rubbish), ("refused", bad)]
+        assert nginx.state(uuid.UUID(bytes=bad[40:56])) == "dead-letter"
 
 
 def test_same_id_another_body(pg, queue):

@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -326,6 +327,69 @@ def test_group_commit(pg, faults, figure):
         syncs = sum(call == "fdatasync" for _, call, _, _ in faults.log())
         assert syncs < load.count()
         figure("records per sync", f"{load.count() / syncs:.1f}")
+
+
+def test_entries_of_many(pg, queue, faults):
+    """What comes together is queued together, in the journal's order, up to
+    32 KB; a record that is larger goes alone."""
+    queue.r.delete("scc:queue")
+    with Writer(pg, queue=queue, env=faults.env) as nginx:
+        accepted(nginx.post())
+        wait_until(lambda: queue.r.xlen("scc:queue") == 1, 30,
+                   "the queue to take it")
+        had = len(nginx.records())
+        faults.on("stop")
+        bodies = [new_body() for _ in range(40)]
+        bodies[20:20] = [large_body(60000), large_body(20000)]
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(nginx.post)
+            wait_until(lambda: len(nginx.records()) == had + 1, 30,
+                       "the first to be written")
+            many = pool.submit(post_together, nginx, bodies)
+            for _ in range(5):
+                assert nginx.get("/v1/places?bbox=0,0,1,1").status == 200
+                time.sleep(0.05)
+            faults.off("stop")
+            accepted(first.result())
+            assert [a[0] for a in many.result()] == [202] * len(bodies)
+        s, = map(sccj.Segment, sccj.segments(nginx.dirs[0]))
+        want = b"".join(r.raw for r in s.records)
+
+        def queued():
+            return [f for _, f in queue.r.xrange("scc:queue")]
+        wait_until(lambda: sum(len(f[b"r"]) for f in queued()) == len(want),
+                   30, "all to be queued")
+        raws = [f[b"r"] for f in queued()]
+        assert b"".join(raws) == want
+        assert {f[b"s"] for f in queued()} == {s.id.bytes}
+        sizes = sorted(map(len, raws))
+        assert sizes[-1] > 60000 and sizes[-2] <= 32768
+        assert len(raws) < len(bodies) // 2, "one entry for each"
+
+
+def test_entries_are_held_if_nobody_waits(pg, queue):
+    """Of two within 5 ms the second is held, but not if its answer needs
+    the queue."""
+    queue.r.delete("scc:queue")
+    with Writer(pg, queue=queue) as nginx:
+        wait_until(lambda: accepted(nginx.post()) and queue.r.xlen(
+            "scc:queue"), 30, "the queue to take it")
+        with Load(nginx, 1) as load:
+            load.wait(300)
+        wait_until(lambda: sum(len(f[b"r"]) for _, f in queue.r.xrange(
+            "scc:queue")) == sum(len(r.raw) for r in nginx.records()), 30,
+            "all to be queued")
+        assert queue.r.xlen("scc:queue") < len(nginx.records())
+
+    with Writer(pg, queue=queue, location="scc_ack queue;") as nginx:
+        wait_until(lambda: durability(nginx.post())["queue"] == 1, 30,
+                   "the queue to be believed")
+        times = []
+        for _ in range(100):
+            began = time.monotonic()
+            assert durability(nginx.post())["queue"] == 1
+            times.append(time.monotonic() - began)
+        assert sorted(times)[10] < 0.005
 
 
 DAYS = 3 * 86400 * 1000

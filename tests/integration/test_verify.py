@@ -261,6 +261,14 @@ def test_queue(parts):
         r.xadd("scc:queue", {"r": b"nonsense", "s": b"x" * 16})
         code, text = parts.verify()
         assert code == 3 and re.search(r"unreadable [12],", text), text
+        # of one entry: two that the ledger has, and what is no record
+        had, = map(int, re.findall(r"queue +records (\d+)", text))
+        two = [x.raw for x in parts.nginx.records()[:2]]
+        r.xadd("scc:queue", {"r": b"".join(two) + b"nonsense",
+                             "s": b"x" * 16})
+        code, text = parts.verify()
+        assert re.search(rf"queue +records {had + 3}, waiting 0 .*"
+                         r"unreadable [23],", text), text
     finally:
         for pid in parts.nginx.kids("cache manager"):
             os.kill(pid, signal.SIGCONT)
