@@ -667,6 +667,13 @@ ngx_scc_cells_take(ngx_scc_cells_t *job, ngx_uint_t i,
         return NGX_DECLINED;
     }
 
+    /* an entry with a body was a VAL and has been told of all changes since */
+
+    if (job->version && vouched && blob->state != SCC_BLOB_VAL) {
+        blob->ver = blob->floor;
+        return NGX_OK;
+    }
+
     if (blob->state == SCC_BLOB_VAL && vouched) {
 
         if (job->items != NULL) {

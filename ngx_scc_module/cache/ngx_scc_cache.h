@@ -115,6 +115,8 @@ struct ngx_scc_cells_s {
     ngx_uint_t               n;
     ngx_scc_cells_pt         handler;
     void                    *data;
+    unsigned                 version:1;     /* of one cell, blob.ver alone is
+                                               wanted: the rest may be old */
 
     /* the result */
     scc_view_cell_t         *cells;         /* n, in the order of keys */

@@ -174,6 +174,7 @@ ngx_scc_page_check(ngx_scc_page_t *job)
     cells->n = 1;
     cells->handler = ngx_scc_page_cells_handler;
     cells->data = job;
+    cells->version = 1;
 
     rc = ngx_scc_cells_get(cells);
 

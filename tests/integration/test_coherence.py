@@ -6,6 +6,7 @@ every answer must be what the tables say.
 """
 
 import random
+import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import pytest
 
 from coherence import (BOUND, PLACES, RETRY, SEED, ask_cells, cell_path,
                        hammer, measure, names, pick, quiet, seen_after, settled)
+from places import LEASE, STALE, cell, crc32c, read_blob
 from servers import Nginx, Postgres, Redis, sccctl, wait_until
 from store import load_sample, snapshot
 
@@ -40,6 +42,11 @@ def nginx(pg, redis):
     with Nginx(pg, redis, workers=2, scc={"scc_store_guard": "off"},
                location="scc_limit 100 5000;") as server:
         yield server
+
+
+def cell_key(lon, lat):
+    at = cell(lon, lat)
+    return f"scc:c:1:{at >> 16}:{at & 65535}"
 
 
 def test_readers_writers_evictions(pg, redis, nginx, figure):
@@ -311,6 +318,48 @@ def test_page_after_its_building_changes(pg, redis, nginx):
                  (building,))
         seen_after(c, path, lambda a: a.json()["building"]["name"]
                    == "새 건물", BOUND)
+
+
+def test_page_goes_by_what_its_cell_was_told(pg, redis, nginx):
+    """While the cell's copy is old a page costs one statement, then none."""
+    ident, lon, lat, _ = pick(pg, 1, 6)[0]
+    path = "/v1/places/" + quote(ident, safe="")
+    key = cell_key(lon, lat)
+    with nginx.client() as c:
+        c.get(cell_path(lon, lat))
+        for name in ("told once", "told twice"):
+            had = read_blob(redis.r.get(key)).floor
+            pg.query("UPDATE scc.place SET name = %s WHERE id = %s",
+                     (name, ident))
+            wait_until(lambda: read_blob(redis.r.get(key)).floor > had, 10,
+                       "the feed")
+            for kept in ("stored", "hit"):
+                a = c.get(path)
+                assert a.json()["name"] == name
+                assert kept in a.headers["cache-status"]
+            assert read_blob(redis.r.get(key)).state == STALE
+
+
+def test_page_does_not_go_by_a_lease_without_a_copy(pg, redis, nginx):
+    """The copy was evicted, and a late word of an earlier change has reached
+    who brings it again: what the entry was told is not the newest."""
+    ident, lon, lat, _ = pick(pg, 1, 7)[0]
+    path = "/v1/places/" + quote(ident, safe="")
+    key = cell_key(lon, lat)
+    with nginx.client() as c:
+        c.get(cell_path(lon, lat))
+        wait_until(lambda: "hit" in c.get(path).headers["cache-status"], 10,
+                   "the page to be kept")
+        had = read_blob(redis.r.get(key)).floor
+        pg.query("UPDATE scc.place SET name = 'newest' WHERE id = %s",
+                 (ident,))
+        wait_until(lambda: read_blob(redis.r.get(key)).floor > had, 10,
+                   "the feed")
+        lease = struct.pack("<4sBBBB4Q5I", b"SCCC", 1, LEASE, 0, 0, 0, had, 1,
+                            *[0] * 6)
+        redis.r.set(key, lease + struct.pack(
+            "<I", crc32c(lease[40:60] + bytes(4))))
+        assert c.get(path).json()["name"] == "newest"
 
 
 # -- what a feed could miss --------------------------------------------------

@@ -5,6 +5,8 @@ readers fill it, writers' changes reach it late, repeated and out of order,
 and the cache may evict it at any moment.  This module walks through every
 interleaving of a small world and looks at every state it can reach.
 
+A page goes by the version that an entry tells, VAL or not (told()).
+
 The world: one cell; readers that each read several times; writers that
 each commit one change and announce it later, perhaps twice; a number of
 evictions; a number of leases whose time passes; a store that fails readers.
@@ -79,6 +81,14 @@ class Protocol:
                 return entry
             return (STALE, have, ver, 0, body, False)
         return (state, have, max(floor, ver), token, body, over)
+
+    @staticmethod
+    def told(entry):
+        """The newest version that the entry knows of, or NONE."""
+        state, ver, floor, _, body, _ = entry
+        if state == VAL:
+            return ver
+        return NONE if body == NONE else floor
 
 
 class NoTokenCheck(Protocol):
@@ -181,9 +191,17 @@ class ChangeSparesVal(Protocol):
         return Protocol.change(entry, ver)
 
 
+class TellsWithoutBody(Protocol):
+    """(j) an entry tells a floor though it has never been a VAL."""
+
+    @staticmethod
+    def told(entry):
+        return entry[1] if entry[0] == VAL else entry[2] or NONE
+
+
 GUARDS = [NoTokenCheck, NoFloorCheck, ChangeCreates, ChangeOverwritesLease,
           DeleteOnWrite, SetIfNewer, TokensRepeat, ReadBeforeLease,
-          ChangeSparesVal]
+          ChangeSparesVal, TellsWithoutBody]
 
 
 # -- the world ---------------------------------------------------------------
@@ -283,11 +301,12 @@ def steps(p, world, s):
                          evictions, expiries - 1))
 
 
-def wrong(s):
+def wrong(p, s):
     """Why a state must not be, or None.
 
-    A VAL may be behind the store only while a change that will end it is
-    still on its way; then, when all is quiet, no VAL is behind.
+    What an entry tells, of a VAL its version, may be behind the store only
+    while a change that will end it is still on its way; then, when all is
+    quiet, none is behind.
     """
     if s.entry is None:
         return None
@@ -297,10 +316,11 @@ def wrong(s):
             return f"a VAL of version {ver} holds the body of {body}"
         if ver > s.db:
             return f"a VAL of version {ver}, the store is at {s.db}"
-        if ver < s.db and not any(v > ver and sent == 0
-                                  for v, sent in s.writers):
-            return (f"a VAL of version {ver} is served as fresh for ever, "
-                    f"the store is at {s.db}")
+    told = p.told(s.entry)
+    if told != NONE and told < s.db and not any(
+            v > told and sent == 0 for v, sent in s.writers):
+        return (f"a {state} that tells {told} is taken for fresh for ever, "
+                f"the store is at {s.db}")
     if state == LEASE and token == 0:
         return "a LEASE that nobody may fill"
     return None
@@ -332,7 +352,7 @@ def check(p, world=WORLD, seen_steps=None):
                 if after in parent:
                     continue
                 parent[after] = (s, name)
-                fault = wrong(after)
+                fault = wrong(p, after)
                 if fault:
                     return Result(len(parent), quiet, transitions, fault,
                                   trace(parent, after))
