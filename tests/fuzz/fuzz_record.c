@@ -190,7 +190,11 @@ fuzz_patch(scc_buf_t *b, scc_str_t line)
 static void
 fuzz_read(scc_str_t bytes)
 {
-    while (fuzz_one(&bytes)) { /* void */ }
+    bool  more;
+
+    do {
+        more = fuzz_one(&bytes);
+    } while (more);
 }
 
 
