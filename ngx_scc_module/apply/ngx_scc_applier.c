@@ -73,6 +73,7 @@ struct ngx_scc_applier_s {
     ngx_scc_settle_t        settle;
     ngx_scc_entries_t       entries[2];
     ngx_uint_t              current;
+    ngx_scc_entries_t      *settled;        /* and not told of, or NULL */
     ngx_scc_ack_t           ack;
 };
 
@@ -99,7 +100,9 @@ static void ngx_scc_applier_consumers(void *data,
 static ngx_int_t ngx_scc_applier_trouble(ngx_scc_applier_t *a,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static void ngx_scc_applier_batch(ngx_scc_applier_t *a);
+static void ngx_scc_applier_sent(void *data);
 static void ngx_scc_applier_settled(void *data);
+static void ngx_scc_applier_acknowledge(ngx_scc_applier_t *a);
 static void ngx_scc_applier_acked(void *data, ngx_uint_t failed);
 static void ngx_scc_applier_summary(ngx_event_t *ev);
 
@@ -176,7 +179,8 @@ ngx_scc_applier_create(ngx_cycle_t *cycle, ngx_scc_applier_conf_t *conf)
     a->consumer.len = ngx_sprintf(p, "%V:%P:%T", &cycle->hostname, ngx_pid,
                                   tp->sec) - p;
 
-    ngx_scc_settle_init(&a->settle, &a->apply, ngx_scc_applier_settled, a);
+    ngx_scc_settle_init(&a->settle, &a->apply, ngx_scc_applier_settled,
+                        ngx_scc_applier_sent, a);
     ngx_scc_entries_init(&a->entries[0], cycle->log);
     ngx_scc_entries_init(&a->entries[1], cycle->log);
 
@@ -484,7 +488,10 @@ ngx_scc_applier_entries(void *data, ngx_scc_redis_status_t status,
         a->poll = NGX_SCC_APPLIER_POLL;
         a->ahead = 1;
 
-        if (!a->settling) {
+        if (a->settling) {
+            ngx_scc_settle_ahead(&a->settle, e->items, e->n_items);
+
+        } else {
             ngx_scc_applier_batch(a);
         }
 
@@ -755,7 +762,20 @@ ngx_scc_applier_batch(ngx_scc_applier_t *a)
         return;
     }
 
-    /* there is more: it is read while the store works */
+    a->apply.stat.oldest = e->items[0].bad ? 0 : e->items[0].record.received;
+
+    ngx_scc_settle(&a->settle, e->items, e->n_items);
+}
+
+
+/* The store works: the batch before is told of, the next one is read. */
+
+static void
+ngx_scc_applier_sent(void *data)
+{
+    ngx_scc_applier_t *a = data;
+
+    ngx_scc_applier_acknowledge(a);
 
     if (a->full && !a->owed && !a->timer.timer_set
         && !ngx_scc_applier_claim_due(a)
@@ -764,10 +784,6 @@ ngx_scc_applier_batch(ngx_scc_applier_t *a)
     {
         ngx_scc_applier_read(a);
     }
-
-    a->apply.stat.oldest = e->items[0].bad ? 0 : e->items[0].record.received;
-
-    ngx_scc_settle(&a->settle, e->items, e->n_items);
 }
 
 
@@ -783,16 +799,38 @@ ngx_scc_applier_settled(void *data)
         a->apply.backlog = ngx_current_msec;
     }
 
-    if (ngx_scc_ack(&a->ack, &a->entries[a->current]) != NGX_OK) {
-        a->owed = 1;
-    }
+    ngx_scc_applier_acknowledge(a);
+
+    a->settled = &a->entries[a->current];
 
     if (a->ahead && !ngx_exiting && !ngx_terminate && !ngx_quit) {
         ngx_scc_applier_batch(a);
         return;
     }
 
+    ngx_scc_applier_acknowledge(a);
     ngx_scc_applier_go_on(a);
+}
+
+
+static void
+ngx_scc_applier_acknowledge(ngx_scc_applier_t *a)
+{
+    ngx_scc_entries_t  *e;
+
+    e = a->settled;
+
+    if (e == NULL) {
+        return;
+    }
+
+    a->settled = NULL;
+
+    ngx_scc_settle_known(&a->apply, e->items, e->n_items);
+
+    if (ngx_scc_ack(&a->ack, e) != NGX_OK) {
+        a->owed = 1;
+    }
 }
 
 

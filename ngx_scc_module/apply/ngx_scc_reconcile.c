@@ -66,7 +66,8 @@ ngx_scc_reconcile_create(ngx_cycle_t *cycle, ngx_scc_apply_t *apply,
 
     scc_buf_heap(&r->params, 0);
     ngx_scc_walk_init(&r->walk, apply);
-    ngx_scc_settle_init(&r->settle, apply, ngx_scc_reconcile_settled, r);
+    ngx_scc_settle_init(&r->settle, apply, ngx_scc_reconcile_settled, NULL,
+                        r);
 
     r->dumb.fd = (ngx_socket_t) -1;
     r->timer.data = &r->dumb;
@@ -354,6 +355,7 @@ ngx_scc_reconcile_answer(void *data, ngx_scc_pg_status_t status,
         }
 
         item->done = 1;
+        item->told = 1;
 
         if (r->apply->pending != NULL) {
             ngx_scc_pending_raise(r->apply->pending, item->record.event_id,
@@ -376,6 +378,8 @@ static void
 ngx_scc_reconcile_settled(void *data)
 {
     ngx_scc_reconcile_t *r = data;
+
+    ngx_scc_settle_known(r->apply, &r->walk.items[r->from], r->to - r->from);
 
     r->from = r->to;
 

@@ -24,11 +24,15 @@ static void ngx_scc_settle_timer(ngx_event_t *ev);
 static void ngx_scc_settle_soon(ngx_scc_settle_t *s, ngx_msec_t delay);
 static void ngx_scc_settle_push(ngx_scc_settle_t *s, ngx_uint_t from,
     ngx_uint_t to);
-static ngx_uint_t ngx_scc_settle_waiting(ngx_scc_settle_t *s,
-    ngx_uint_t from, ngx_uint_t to);
+static ngx_uint_t ngx_scc_settle_waiting(ngx_scc_item_t *items,
+    ngx_uint_t n);
+static ngx_int_t ngx_scc_settle_prepare(ngx_scc_settle_t *s,
+    ngx_scc_item_t *items, ngx_uint_t n);
 static void ngx_scc_settle_send(ngx_scc_settle_t *s,
     const ngx_scc_pg_stmt_t *stmt, ngx_str_t *values,
     ngx_scc_pg_handler_pt handler);
+static void ngx_scc_settle_sent(void *data);
+static void ngx_scc_settle_tell(ngx_scc_settle_t *s);
 static void ngx_scc_settle_answer(void *data, ngx_scc_pg_status_t status,
     ngx_scc_pg_result_t *result);
 static void ngx_scc_settle_taken(ngx_scc_settle_t *s,
@@ -49,12 +53,13 @@ static void ngx_scc_settle_log_dead(ngx_scc_settle_t *s);
 
 void
 ngx_scc_settle_init(ngx_scc_settle_t *s, ngx_scc_apply_t *apply,
-    ngx_scc_settle_pt handler, void *data)
+    ngx_scc_settle_pt handler, ngx_scc_settle_pt sent, void *data)
 {
     ngx_memzero(s, sizeof(ngx_scc_settle_t));
 
     s->apply = apply;
     s->handler = handler;
+    s->sent = sent;
     s->data = data;
 
     scc_buf_heap(&s->params, 0);
@@ -85,10 +90,12 @@ ngx_scc_settle(ngx_scc_settle_t *s, ngx_scc_item_t *items, ngx_uint_t n)
 
     s->items = items;
     s->n = n;
+    s->next = 0;
     s->n_ranges = 0;
     s->n_dead = 0;
     s->grave = NULL;
     s->tries = 0;
+    s->untold = 1;
 
     for (i = 0; i < n; i++) {
         if (items[i].bad) {
@@ -96,8 +103,54 @@ ngx_scc_settle(ngx_scc_settle_t *s, ngx_scc_item_t *items, ngx_uint_t n)
         }
     }
 
-    ngx_scc_settle_push(s, 0, n);
     ngx_scc_settle_next(s);
+}
+
+
+void
+ngx_scc_settle_known(ngx_scc_apply_t *apply, ngx_scc_item_t *items,
+    ngx_uint_t n)
+{
+    ngx_uint_t       i;
+    ngx_scc_item_t  *item;
+
+    if (apply->pending == NULL) {
+        return;
+    }
+
+    for (i = 0; i < n; i++) {
+        item = &items[i];
+
+        if (!item->done || item->told || item->bad || item->dead) {
+            continue;
+        }
+
+        item->told = 1;
+
+        ngx_scc_pending_raise(apply->pending, item->record.event_id,
+                              NGX_SCC_PENDING_APPLIED);
+        ngx_scc_clock_check(apply, &item->record);
+    }
+}
+
+
+void
+ngx_scc_settle_ahead(ngx_scc_settle_t *s, ngx_scc_item_t *items,
+    ngx_uint_t n)
+{
+    /* a statement of this call comes before */
+
+    if (s->next != s->n || s->n_ranges != 1 || s->n_dead != 0
+        || s->tries != 0)
+    {
+        return;
+    }
+
+    n = ngx_min(n, NGX_SCC_SETTLE_ITEMS);
+
+    if (ngx_scc_settle_waiting(items, n) == n) {
+        (void) ngx_scc_settle_prepare(s, items, n);
+    }
 }
 
 
@@ -106,8 +159,8 @@ ngx_scc_settle(ngx_scc_settle_t *s, ngx_scc_item_t *items, ngx_uint_t n)
 static void
 ngx_scc_settle_next(ngx_scc_settle_t *s)
 {
-    ngx_uint_t  from, to;
-    ngx_str_t   values[NGX_SCC_STORE_CONTRIBUTE_PARAMS];
+    ngx_uint_t       n, waiting;
+    ngx_scc_item_t  *items;
 
     if (s->n_dead != 0) {
         ngx_scc_settle_bury(s);
@@ -118,39 +171,52 @@ ngx_scc_settle_next(ngx_scc_settle_t *s)
 
     if (ngx_scc_guard_unnumbered(s->apply->guard)) {
         ngx_add_timer(&s->timer, NGX_SCC_SETTLE_NUMBER);
+        ngx_scc_settle_tell(s);
         return;
     }
 
-    while (s->n_ranges != 0) {
-        from = s->ranges[s->n_ranges - 1].from;
-        to = s->ranges[s->n_ranges - 1].to;
+    while (s->n_ranges != 0 || s->next != s->n) {
 
-        if (ngx_scc_settle_waiting(s, from, to) == 0) {
+        if (s->n_ranges == 0) {
+            n = ngx_min(s->n - s->next, NGX_SCC_SETTLE_ITEMS);
+            ngx_scc_settle_push(s, s->next, s->next + n);
+            s->next += n;
+        }
+
+        items = &s->items[s->ranges[s->n_ranges - 1].from];
+        n = s->ranges[s->n_ranges - 1].to - s->ranges[s->n_ranges - 1].from;
+
+        waiting = ngx_scc_settle_waiting(items, n);
+
+        if (waiting == 0) {
             s->n_ranges--;
             continue;
         }
 
-        ngx_scc_guard_floor(s->apply->guard, &s->floor);
-
-        if (ngx_scc_store_contribute_params(&s->params, &s->items[from],
-                                            to - from, s->apply->store,
-                                            s->floor.events, values)
-            != NGX_OK)
+        if ((s->ready != items || s->n_ready != n || waiting != n)
+            && ngx_scc_settle_prepare(s, items, n) != NGX_OK)
         {
             ngx_scc_settle_soon(s, NGX_SCC_SETTLE_MIN);
             return;
         }
 
-        ngx_scc_settle_send(s, &ngx_scc_store_contribute, values,
+        s->ready = NULL;
+
+        ngx_scc_guard_floor(s->apply->guard, &s->floor);
+        ngx_scc_store_contribute_floor(s->values, s->floor.events);
+
+        ngx_scc_settle_send(s, &ngx_scc_store_contribute, s->values,
                             ngx_scc_settle_answer);
         return;
     }
 
     /* what one large batch needed is not kept for ever */
 
-    if (s->params.size > 4 * 1024 * 1024) {
+    if (s->params.size > 4 * 1024 * 1024 && s->ready == NULL) {
         scc_buf_free(&s->params);
     }
+
+    ngx_scc_settle_tell(s);
 
     s->handler(s->data);
 }
@@ -182,6 +248,8 @@ ngx_scc_settle_soon(ngx_scc_settle_t *s, ngx_msec_t delay)
     }
 
     ngx_add_timer(&s->timer, delay);
+
+    ngx_scc_settle_tell(s);
 }
 
 
@@ -195,15 +263,37 @@ ngx_scc_settle_push(ngx_scc_settle_t *s, ngx_uint_t from, ngx_uint_t to)
 
 
 static ngx_uint_t
-ngx_scc_settle_waiting(ngx_scc_settle_t *s, ngx_uint_t from, ngx_uint_t to)
+ngx_scc_settle_waiting(ngx_scc_item_t *items, ngx_uint_t n)
 {
-    ngx_uint_t  n;
+    ngx_uint_t  i, waiting;
 
-    for (n = 0; from < to; from++) {
-        n += ngx_scc_item_waits(&s->items[from]);
+    waiting = 0;
+
+    for (i = 0; i < n; i++) {
+        waiting += ngx_scc_item_waits(&items[i]);
     }
 
-    return n;
+    return waiting;
+}
+
+
+static ngx_int_t
+ngx_scc_settle_prepare(ngx_scc_settle_t *s, ngx_scc_item_t *items,
+    ngx_uint_t n)
+{
+    s->ready = NULL;
+
+    if (ngx_scc_store_contribute_params(&s->params, items, n,
+                                        s->apply->store, s->values)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    s->ready = items;
+    s->n_ready = n;
+
+    return NGX_OK;
 }
 
 
@@ -211,12 +301,50 @@ static void
 ngx_scc_settle_send(ngx_scc_settle_t *s, const ngx_scc_pg_stmt_t *stmt,
     ngx_str_t *values, ngx_scc_pg_handler_pt handler)
 {
-    ngx_scc_pg_status_t  status;
+    ngx_scc_pg_call_t    *call;
+    ngx_scc_pg_status_t   status;
 
-    if (ngx_scc_pg_query(s->apply->pg, stmt, values, handler, s, &status)
-        == NULL)
-    {
+    call = ngx_scc_pg_query(s->apply->pg, stmt, values, handler, s, &status);
+
+    if (call == NULL) {
         ngx_scc_settle_failed(s, status, NULL);
+        return;
+    }
+
+    ngx_scc_pg_sent(call, ngx_scc_settle_sent);
+}
+
+
+static void
+ngx_scc_settle_sent(void *data)
+{
+    ngx_scc_settle_t *s = data;
+
+    ngx_uint_t  n;
+
+    ngx_scc_settle_tell(s);
+
+    /* of many items, the next ones */
+
+    if (s->n_ranges == 1 && s->n_dead == 0 && s->next != s->n) {
+        n = ngx_min(s->n - s->next, NGX_SCC_SETTLE_ITEMS);
+
+        if (ngx_scc_settle_waiting(&s->items[s->next], n) == n) {
+            (void) ngx_scc_settle_prepare(s, &s->items[s->next], n);
+        }
+    }
+}
+
+
+static void
+ngx_scc_settle_tell(ngx_scc_settle_t *s)
+{
+    if (s->untold) {
+        s->untold = 0;
+
+        if (s->sent != NULL) {
+            s->sent(s->data);
+        }
     }
 }
 
@@ -227,7 +355,8 @@ ngx_scc_settle_answer(void *data, ngx_scc_pg_status_t status,
 {
     ngx_scc_settle_t *s = data;
 
-    ngx_str_t  text;
+    ngx_str_t   text;
+    ngx_uint_t  from;
 
     if (status != NGX_SCC_PG_OK || ngx_scc_pg_rows(result) == 0) {
         ngx_scc_settle_failed(s, status, result);
@@ -245,6 +374,15 @@ ngx_scc_settle_answer(void *data, ngx_scc_pg_status_t status,
 
     s->tries = 0;
     s->n_ranges--;
+
+    /* else it is over, and the caller knows a better time */
+
+    if (s->n_ranges != 0 || s->next != s->n || s->n_dead != 0) {
+        from = s->ranges[s->n_ranges].from;
+
+        ngx_scc_settle_known(s->apply, &s->items[from],
+                             s->ranges[s->n_ranges].to - from);
+    }
 
     ngx_scc_settle_next(s);
 }
@@ -302,12 +440,6 @@ ngx_scc_settle_taken(ngx_scc_settle_t *s, ngx_scc_pg_result_t *result)
 
         item->done = 1;
         hlc = ngx_max(hlc, item->record.hlc);
-
-        if (s->apply->pending != NULL) {
-            ngx_scc_pending_raise(s->apply->pending, item->record.event_id,
-                                  NGX_SCC_PENDING_APPLIED);
-            ngx_scc_clock_check(s->apply, &item->record);
-        }
     }
 
     if (events != 0) {
@@ -464,6 +596,8 @@ ngx_scc_settle_bury(ngx_scc_settle_t *s)
                     s->grave->bad ? sizeof("bad-record") - 1
                                   : sizeof("idem-mismatch") - 1) = '\0';
     }
+
+    s->ready = NULL;
 
     if (ngx_scc_store_bury_params(&s->params, s->grave, s->reason,
                                   s->sqlstate[0] ? s->sqlstate : NULL,

@@ -66,16 +66,21 @@ typedef enum {
 
 typedef void (*ngx_scc_settle_pt)(void *data);
 
-/* Halves of halves of as many records as there may be. */
+/* Records in a statement, at most. */
+#define NGX_SCC_SETTLE_ITEMS   4000
+
+/* Halves of halves of these. */
 #define NGX_SCC_SETTLE_RANGES  64
 
 typedef struct {
     ngx_scc_apply_t          *apply;
     ngx_scc_settle_pt         handler;
+    ngx_scc_settle_pt         sent;
     void                     *data;
 
     ngx_scc_item_t           *items;
     ngx_uint_t                n;
+    ngx_uint_t                next;         /* the first in no range yet */
 
     struct {
         ngx_uint_t            from;
@@ -89,21 +94,43 @@ typedef struct {
     char                      sqlstate[6];
     ngx_uint_t                n_dead;       /* to be buried */
 
+    /* parameters, once those of ready[0], ready[1], ... are built */
     scc_buf_t                 params;
+    ngx_str_t                 values[NGX_SCC_STORE_CONTRIBUTE_PARAMS];
+    ngx_scc_item_t           *ready;        /* NULL: of nothing */
+    ngx_uint_t                n_ready;
+
+    unsigned                  untold:1;     /* "sent" was not called yet */
     ngx_event_t               timer;
     ngx_connection_t          dumb;
     ngx_uint_t                tries;        /* in vain, in a row */
 } ngx_scc_settle_t;
 
 
+/* sent may be NULL. */
 void ngx_scc_settle_init(ngx_scc_settle_t *s, ngx_scc_apply_t *apply,
-    ngx_scc_settle_pt handler, void *data);
+    ngx_scc_settle_pt handler, ngx_scc_settle_pt sent, void *data);
 
 void ngx_scc_settle_destroy(ngx_scc_settle_t *s);
 
-/* n > 0 items, the caller's until the handler is called; never from within.
-   One call at a time. */
+/*
+ * n > 0 items, settle's until the handler is called; never from within.  One
+ * call at a time.  Before the handler, sent is called, once: the store has
+ * all of the first statement and works, or there is trouble.  What is better
+ * done then takes no time from the store.  After the handler the zone is to
+ * be told, too.
+ */
 void ngx_scc_settle(ngx_scc_settle_t *s, ngx_scc_item_t *items,
+    ngx_uint_t n);
+
+/* Who waits for these items, or asks, learns which of them are in the ledger;
+   each is told of once.  Those that are dead are told of by settle. */
+void ngx_scc_settle_known(ngx_scc_apply_t *apply, ngx_scc_item_t *items,
+    ngx_uint_t n);
+
+/* During a call, after sent: the next call's items, unchanged until then.
+   What is sent of them first is built while the store works. */
+void ngx_scc_settle_ahead(ngx_scc_settle_t *s, ngx_scc_item_t *items,
     ngx_uint_t n);
 
 

@@ -184,9 +184,17 @@ ngx_scc_pg_query(ngx_scc_pg_pool_t *pool, const ngx_scc_pg_stmt_t *stmt,
 
 
 void
+ngx_scc_pg_sent(ngx_scc_pg_call_t *call, ngx_scc_pg_sent_pt sent)
+{
+    call->sent = sent;
+}
+
+
+void
 ngx_scc_pg_cancel(ngx_scc_pg_call_t *call)
 {
     call->handler = NULL;
+    call->sent = NULL;
     call->data = NULL;
 
     if (call->conn == NULL) {

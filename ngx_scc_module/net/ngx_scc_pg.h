@@ -144,6 +144,12 @@ ngx_scc_pg_call_t *ngx_scc_pg_query(ngx_scc_pg_pool_t *pool,
     const ngx_scc_pg_stmt_t *stmt, const ngx_str_t *values,
     ngx_scc_pg_handler_pt handler, void *data, ngx_scc_pg_status_t *status);
 
+/* Right after ngx_scc_pg_query(): sent(data) is called once, when all of the
+   statement has gone to the server; not if the call is over before. */
+typedef void (*ngx_scc_pg_sent_pt)(void *data);
+
+void ngx_scc_pg_sent(ngx_scc_pg_call_t *call, ngx_scc_pg_sent_pt sent);
+
 /* The handler will not be called.  A waiting query is dropped; a running
    one is left to end (its connection is then used again). */
 void ngx_scc_pg_cancel(ngx_scc_pg_call_t *call);

@@ -411,16 +411,30 @@ ngx_scc_pg_send(ngx_scc_pg_conn_t *conn)
 static ngx_int_t
 ngx_scc_pg_flush(ngx_scc_pg_conn_t *conn)
 {
-    int  rc;
+    int                  rc;
+    ngx_scc_pg_call_t   *call;
+    ngx_scc_pg_sent_pt   sent;
 
     rc = PQflush(conn->pg);
 
-    if (rc < 0) {
+    if (rc < 0
+        || ngx_scc_borrow_watch(conn->connection->write, NGX_WRITE_EVENT,
+                                rc == 1)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    return ngx_scc_borrow_watch(conn->connection->write, NGX_WRITE_EVENT,
-                                rc == 1);
+    call = conn->call;
+
+    if (rc == 0 && conn->step == NGX_SCC_PG_EXECUTE && call->sent != NULL) {
+        sent = call->sent;
+        call->sent = NULL;
+
+        sent(call->data);
+    }
+
+    return NGX_OK;
 }
 
 

@@ -51,6 +51,7 @@ struct ngx_scc_pg_call_s {
     int                       *lengths;
     int                       *formats;
     ngx_scc_pg_handler_pt      handler;     /* NULL: cancelled */
+    ngx_scc_pg_sent_pt         sent;        /* NULL: nobody wants to know */
     void                      *data;
     ngx_event_t                timer;
     unsigned                   again:1;     /* prepared once more already */

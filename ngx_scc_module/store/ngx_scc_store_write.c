@@ -139,7 +139,7 @@ const ngx_scc_pg_stmt_t  ngx_scc_store_numbers_restore = {
 
 ngx_int_t
 ngx_scc_store_contribute_params(scc_buf_t *b, const ngx_scc_item_t *items,
-    ngx_uint_t n, const u_char *store, uint64_t events, ngx_str_t *values)
+    ngx_uint_t n, const u_char *store, ngx_str_t *values)
 {
     size_t      ends[NGX_SCC_STORE_CONTRIBUTE_PARAMS], *end;
     ngx_uint_t  i;
@@ -167,11 +167,24 @@ ngx_scc_store_contribute_params(scc_buf_t *b, const ngx_scc_item_t *items,
     scc_buf_mem(b, store, 16);
     ngx_scc_store_end(b, &end);
 
-    ngx_scc_store_int8(b, events);
+    ngx_scc_store_int8(b, 0);
     ngx_scc_store_end(b, &end);
 
     return ngx_scc_store_cut(b, ends, values,
                              NGX_SCC_STORE_CONTRIBUTE_PARAMS);
+}
+
+
+void
+ngx_scc_store_contribute_floor(ngx_str_t *values, uint64_t events)
+{
+    scc_buf_t   b;
+    ngx_str_t  *value;
+
+    value = &values[NGX_SCC_STORE_CONTRIBUTE_PARAMS - 1];
+
+    scc_buf_fixed(&b, value->data, value->len);
+    ngx_scc_store_int8(&b, events);
 }
 
 

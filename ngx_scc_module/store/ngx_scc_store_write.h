@@ -29,7 +29,8 @@ typedef struct {
     unsigned         has_segment:1;
     unsigned         bad:1;             /* raw is no record */
     unsigned         dead:1;            /* to be a dead letter */
-    unsigned         done:1;            /* the store has it */
+    unsigned         done:1;            /* the store has it, ... */
+    unsigned         told:1;            /* ... as the zone was told */
 } ngx_scc_item_t;
 
 
@@ -88,12 +89,12 @@ extern const ngx_scc_pg_stmt_t  ngx_scc_store_clock;
 
 /*
  * Parameters; they live in the buffer, which is emptied first.  Items that
- * do not wait are left out: positions count the others.  events: the ledger
- * has that many at least.  NGX_ERROR: no memory.
+ * do not wait are left out: positions count the others.  NGX_ERROR: no
+ * memory.
  */
 ngx_int_t ngx_scc_store_contribute_params(scc_buf_t *b,
     const ngx_scc_item_t *items, ngx_uint_t n, const u_char *store,
-    uint64_t events, ngx_str_t *values);
+    ngx_str_t *values);
 ngx_int_t ngx_scc_store_missing_params(scc_buf_t *b,
     const ngx_scc_item_t *items, ngx_uint_t n, const u_char *store,
     ngx_str_t *values);
@@ -103,6 +104,10 @@ ngx_int_t ngx_scc_store_bury_params(scc_buf_t *b, const ngx_scc_item_t *item,
 ngx_int_t ngx_scc_store_numbers_restore_params(scc_buf_t *b,
     const scc_number_t *numbers, ngx_uint_t n, const u_char *store,
     uint32_t epoch, ngx_str_t *values);
+
+/* Of CONTRIBUTE's, when they are sent: the ledger has that many events at
+   least; 0 before that. */
+void ngx_scc_store_contribute_floor(ngx_str_t *values, uint64_t events);
 
 /* Neither bad, dead nor done. */
 #define ngx_scc_item_waits(item)                                              \
