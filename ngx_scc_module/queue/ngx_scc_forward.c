@@ -70,7 +70,6 @@ typedef struct {
     size_t                    len;
 
     ngx_queue_t               queue;        /* in held */
-    size_t                    size;         /* while held, room for records */
     ngx_msec_t                deadline;     /* while held */
 } ngx_scc_bundle_t;
 
@@ -86,9 +85,7 @@ static ngx_int_t ngx_scc_forward_hold(ngx_scc_bundle_t *bundle);
 static ngx_int_t ngx_scc_forward_join(ngx_scc_bundle_t *bundle);
 static void ngx_scc_forward_held(ngx_scc_forward_t *forward);
 static void ngx_scc_forward_hold_timer(ngx_event_t *ev);
-static void ngx_scc_forward_tell(ngx_queue_t *letters,
-    ngx_scc_letter_event_t event);
-static ngx_uint_t ngx_scc_forward_waited(ngx_queue_t *letters);
+static ngx_uint_t ngx_scc_forward_tell(ngx_queue_t *letters);
 static void ngx_scc_forward_end(ngx_scc_forward_t *forward,
     ngx_queue_t *letters, ngx_scc_letter_event_t event);
 static void ngx_scc_forward_doubt(ngx_scc_forward_t *forward);
@@ -260,7 +257,7 @@ ngx_scc_forward_journaled(void *data, ngx_queue_t *appends, ngx_int_t rc)
                  ? ngx_scc_forward_bundle(forward, appends) : NULL;
 
         if (bundle == NULL) {
-            ngx_scc_forward_tell(appends, NGX_SCC_LETTER_JOURNALED);
+            (void) ngx_scc_forward_tell(appends);
             ngx_scc_forward_end(forward, appends, NGX_SCC_LETTER_UNQUEUED);
             return;
         }
@@ -271,13 +268,11 @@ ngx_scc_forward_journaled(void *data, ngx_queue_t *appends, ngx_int_t rc)
               && ngx_current_msec - forward->sent >= NGX_SCC_FORWARD_GATHER)
              ? ngx_scc_forward_xadd(bundle) : NGX_DECLINED;
 
-        ngx_scc_forward_tell(&bundle->letters, NGX_SCC_LETTER_JOURNALED);
+        waited = ngx_scc_forward_tell(&bundle->letters);
 
         if (rc == NGX_OK) {
             continue;
         }
-
-        waited = ngx_scc_forward_waited(&bundle->letters);
 
         if (ngx_scc_forward_hold(bundle) != NGX_OK) {
             ngx_scc_forward_end(forward, &bundle->letters,
@@ -438,9 +433,8 @@ ngx_scc_forward_hold(ngx_scc_bundle_t *bundle)
         return NGX_OK;
     }
 
-    bundle->size = ngx_max(bundle->len, NGX_SCC_FORWARD_BUNDLE);
-
-    p = ngx_alloc(bundle->size, forward->log);
+    p = ngx_alloc(ngx_max(bundle->len, NGX_SCC_FORWARD_BUNDLE),
+                  forward->log);
     if (p == NULL) {
         return NGX_DECLINED;
     }
@@ -553,30 +547,16 @@ ngx_scc_forward_hold_timer(ngx_event_t *ev)
 }
 
 
-static void
-ngx_scc_forward_tell(ngx_queue_t *letters, ngx_scc_letter_event_t event)
-{
-    ngx_queue_t       *q;
-    ngx_scc_letter_t  *letter;
-
-    for (q = ngx_queue_head(letters);
-         q != ngx_queue_sentinel(letters);
-         q = ngx_queue_next(q))
-    {
-        letter = ngx_queue_data(q, ngx_scc_letter_t, append.queue);
-
-        if (letter->handler != NULL) {
-            letter->handler(letter->data, event);
-        }
-    }
-}
-
+/* True if somebody waits for what the queue says, too. */
 
 static ngx_uint_t
-ngx_scc_forward_waited(ngx_queue_t *letters)
+ngx_scc_forward_tell(ngx_queue_t *letters)
 {
+    ngx_uint_t         waited;
     ngx_queue_t       *q;
     ngx_scc_letter_t  *letter;
+
+    waited = 0;
 
     for (q = ngx_queue_head(letters);
          q != ngx_queue_sentinel(letters);
@@ -585,11 +565,15 @@ ngx_scc_forward_waited(ngx_queue_t *letters)
         letter = ngx_queue_data(q, ngx_scc_letter_t, append.queue);
 
         if (letter->handler != NULL) {
-            return 1;
+            letter->handler(letter->data, NGX_SCC_LETTER_JOURNALED);
         }
+
+        /* unless it has left */
+
+        waited |= (letter->handler != NULL);
     }
 
-    return 0;
+    return waited;
 }
 
 
