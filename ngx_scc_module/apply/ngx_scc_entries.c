@@ -7,17 +7,13 @@
 #include "ngx_scc_entries.h"
 
 
-/* wished, of a batch */
-#define NGX_SCC_ENTRIES_BYTES  (4 * 1024 * 1024)
-#define NGX_SCC_ENTRIES_ITEMS  4000
+#define NGX_SCC_ENTRIES_BYTES  (4 * 1024 * 1024)    /* wished, of a batch */
 
 
 static ngx_int_t ngx_scc_entries_one(ngx_scc_entries_t *e,
     ngx_scc_redis_reply_t *entry);
 static ngx_int_t ngx_scc_entries_read(ngx_scc_entries_t *e,
     ngx_scc_entry_id_t *id, u_char *p);
-static void *ngx_scc_entries_room(ngx_scc_entries_t *e, void *all,
-    ngx_uint_t n, ngx_uint_t *size, size_t each);
 static void ngx_scc_entries_pace(ngx_scc_entries_t *e);
 
 
@@ -135,8 +131,8 @@ ngx_scc_entries_one(ngx_scc_entries_t *e,
         return NGX_OK;
     }
 
-    to = ngx_scc_entries_room(e, e->ids, e->n_ids, &e->ids_size,
-                              sizeof(ngx_scc_entry_id_t));
+    to = ngx_scc_apply_room(e->ids, e->n_ids, &e->ids_size,
+                            sizeof(ngx_scc_entry_id_t), e->log);
     if (to == NULL) {
         return NGX_ERROR;
     }
@@ -204,8 +200,8 @@ ngx_scc_entries_read(ngx_scc_entries_t *e, ngx_scc_entry_id_t *id, u_char *p)
     left.data = p;
 
     do {
-        item = ngx_scc_entries_room(e, e->items, e->n_items, &e->items_size,
-                                    sizeof(ngx_scc_item_t));
+        item = ngx_scc_apply_room(e->items, e->n_items, &e->items_size,
+                                  sizeof(ngx_scc_item_t), e->log);
         if (item == NULL) {
             return NGX_ERROR;
         }
@@ -236,50 +232,19 @@ ngx_scc_entries_read(ngx_scc_entries_t *e, ngx_scc_entry_id_t *id, u_char *p)
 }
 
 
-/* The array, maybe at another place, with room for one more than n. */
-
-static void *
-ngx_scc_entries_room(ngx_scc_entries_t *e, void *all, ngx_uint_t n,
-    ngx_uint_t *size, size_t each)
-{
-    void        *more;
-    ngx_uint_t   wanted;
-
-    if (n < *size) {
-        return all;
-    }
-
-    wanted = *size ? 2 * *size : NGX_SCC_ENTRIES_FIRST;
-
-    more = ngx_alloc(wanted * each, e->log);
-    if (more == NULL) {
-        return NULL;
-    }
-
-    if (all != NULL) {
-        ngx_memcpy(more, all, n * each);
-        ngx_free(all);
-    }
-
-    *size = wanted;
-
-    return more;
-}
-
-
 /* Few large entries, or many small ones; more only if there were more. */
 
 static void
 ngx_scc_entries_pace(ngx_scc_entries_t *e)
 {
     if (e->bytes.used > NGX_SCC_ENTRIES_BYTES
-        || e->n_items > NGX_SCC_ENTRIES_ITEMS)
+        || e->n_items > NGX_SCC_SETTLE_ITEMS)
     {
         e->count = ngx_max(e->count / 2, 1);
 
     } else if (e->n_ids >= e->count
                && e->bytes.used < NGX_SCC_ENTRIES_BYTES / 2
-               && e->n_items <= NGX_SCC_ENTRIES_ITEMS / 2)
+               && e->n_items <= NGX_SCC_SETTLE_ITEMS / 2)
     {
         e->count = ngx_min(2 * e->count, NGX_SCC_ENTRIES_MAX);
     }

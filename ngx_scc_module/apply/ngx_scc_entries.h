@@ -9,7 +9,7 @@
 
 
 #include "ngx_scc_redis.h"
-#include "ngx_scc_store_write.h"
+#include "ngx_scc_settle.h"
 
 
 /* Entries of the queue, copied from an answer of Redis, as items: an entry

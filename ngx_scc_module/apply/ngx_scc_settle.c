@@ -17,6 +17,7 @@
 #define NGX_SCC_SETTLE_MAX    30000     /* at most */
 #define NGX_SCC_SETTLE_NUMBER 100       /* ms, until it has its numbers */
 #define NGX_SCC_SETTLE_UUID   36
+#define NGX_SCC_SETTLE_ROOM   200       /* elements, at first */
 
 
 static void ngx_scc_settle_next(ngx_scc_settle_t *s);
@@ -28,6 +29,8 @@ static ngx_uint_t ngx_scc_settle_waiting(ngx_scc_item_t *items,
     ngx_uint_t n);
 static ngx_int_t ngx_scc_settle_prepare(ngx_scc_settle_t *s,
     ngx_scc_item_t *items, ngx_uint_t n);
+static void ngx_scc_settle_early(ngx_scc_settle_t *s, ngx_scc_item_t *items,
+    ngx_uint_t n);
 static void ngx_scc_settle_send(ngx_scc_settle_t *s,
     const ngx_scc_pg_stmt_t *stmt, ngx_str_t *values,
     ngx_scc_pg_handler_pt handler);
@@ -138,18 +141,12 @@ void
 ngx_scc_settle_ahead(ngx_scc_settle_t *s, ngx_scc_item_t *items,
     ngx_uint_t n)
 {
-    /* a statement of this call comes before */
+    /* unless a statement of this call comes before */
 
-    if (s->next != s->n || s->n_ranges != 1 || s->n_dead != 0
-        || s->tries != 0)
+    if (s->next == s->n && s->n_ranges == 1 && s->n_dead == 0
+        && s->tries == 0)
     {
-        return;
-    }
-
-    n = ngx_min(n, NGX_SCC_SETTLE_ITEMS);
-
-    if (ngx_scc_settle_waiting(items, n) == n) {
-        (void) ngx_scc_settle_prepare(s, items, n);
+        ngx_scc_settle_early(s, items, n);
     }
 }
 
@@ -297,6 +294,20 @@ ngx_scc_settle_prepare(ngx_scc_settle_t *s, ngx_scc_item_t *items,
 }
 
 
+/* Of so many items, those of the next statement, if all of them wait. */
+
+static void
+ngx_scc_settle_early(ngx_scc_settle_t *s, ngx_scc_item_t *items,
+    ngx_uint_t n)
+{
+    n = ngx_min(n, NGX_SCC_SETTLE_ITEMS);
+
+    if (ngx_scc_settle_waiting(items, n) == n) {
+        (void) ngx_scc_settle_prepare(s, items, n);
+    }
+}
+
+
 static void
 ngx_scc_settle_send(ngx_scc_settle_t *s, const ngx_scc_pg_stmt_t *stmt,
     ngx_str_t *values, ngx_scc_pg_handler_pt handler)
@@ -320,18 +331,12 @@ ngx_scc_settle_sent(void *data)
 {
     ngx_scc_settle_t *s = data;
 
-    ngx_uint_t  n;
-
     ngx_scc_settle_tell(s);
 
     /* of many items, the next ones */
 
     if (s->n_ranges == 1 && s->n_dead == 0 && s->next != s->n) {
-        n = ngx_min(s->n - s->next, NGX_SCC_SETTLE_ITEMS);
-
-        if (ngx_scc_settle_waiting(&s->items[s->next], n) == n) {
-            (void) ngx_scc_settle_prepare(s, &s->items[s->next], n);
-        }
+        ngx_scc_settle_early(s, &s->items[s->next], s->n - s->next);
     }
 }
 
@@ -814,4 +819,33 @@ ngx_scc_apply_delay(ngx_scc_judge_t judge, ngx_scc_pg_status_t status,
     delay = ngx_min(delay, max);
 
     return delay - (ngx_msec_t) ngx_random() % (delay / 2 + 1);
+}
+
+
+void *
+ngx_scc_apply_room(void *all, ngx_uint_t n, ngx_uint_t *size, size_t each,
+    ngx_log_t *log)
+{
+    void        *more;
+    ngx_uint_t   wanted;
+
+    if (n < *size) {
+        return all;
+    }
+
+    wanted = *size ? 2 * *size : NGX_SCC_SETTLE_ROOM;
+
+    more = ngx_alloc(wanted * each, log);
+    if (more == NULL) {
+        return NULL;
+    }
+
+    if (all != NULL) {
+        ngx_memcpy(more, all, n * each);
+        ngx_free(all);
+    }
+
+    *size = wanted;
+
+    return more;
 }

@@ -66,7 +66,7 @@ typedef enum {
 
 typedef void (*ngx_scc_settle_pt)(void *data);
 
-/* Records in a statement, at most. */
+/* Records in a statement, at most; and wished, of a batch. */
 #define NGX_SCC_SETTLE_ITEMS   4000
 
 /* Halves of halves of these. */
@@ -148,6 +148,12 @@ void ngx_scc_apply_well(ngx_scc_apply_t *apply);
 /* Milliseconds to wait, after so many tries in vain. */
 ngx_msec_t ngx_scc_apply_delay(ngx_scc_judge_t judge,
     ngx_scc_pg_status_t status, ngx_uint_t tries);
+
+
+/* An array of n elements, with room for "size": itself, or at another place
+   with room for one more.  NULL: no memory, it is as it was. */
+void *ngx_scc_apply_room(void *all, ngx_uint_t n, ngx_uint_t *size,
+    size_t each, ngx_log_t *log);
 
 
 #endif /* _NGX_SCC_SETTLE_H_INCLUDED_ */

@@ -529,32 +529,19 @@ ngx_scc_walk_items(ngx_scc_walk_t *w, scc_scan_t *scan,
     size_t           size;
     uint64_t         wall;
     scc_str_t        bytes;
-    ngx_uint_t       n;
     ngx_scc_item_t  *item;
 
     bytes = batch->records;
 
     while (bytes.len != 0) {
 
-        if (w->n_items == w->items_size) {
-            n = w->items_size ? 2 * w->items_size
-                              : 2 * NGX_SCC_WALK_ITEMS;
-
-            item = ngx_alloc(n * sizeof(ngx_scc_item_t), w->apply->log);
-            if (item == NULL) {
-                return NGX_ERROR;
-            }
-
-            if (w->items != NULL) {
-                ngx_memcpy(item, w->items,
-                           w->n_items * sizeof(ngx_scc_item_t));
-                ngx_free(w->items);
-            }
-
-            w->items = item;
-            w->items_size = n;
+        item = ngx_scc_apply_room(w->items, w->n_items, &w->items_size,
+                                  sizeof(ngx_scc_item_t), w->apply->log);
+        if (item == NULL) {
+            return NGX_ERROR;
         }
 
+        w->items = item;
         item = &w->items[w->n_items];
 
         ngx_memzero(item, sizeof(ngx_scc_item_t));

@@ -2,7 +2,6 @@
 long it rests before the next."""
 
 import json
-import os
 import random
 import threading
 import uuid
@@ -11,32 +10,13 @@ import pytest
 
 import sccj
 import sccj_write
-from contribute import Writer, accepted, queue_redis
-from servers import Postgres, sccctl, wait_until
+from contribute import Writer, accepted
+from servers import wait_until
+from test_apply import SEED, ledger, pg, queue, template  # noqa: F401
 
-SEED = int(os.environ.get("SCC_SEED", "0")) or random.randrange(1 << 30)
 QUEUE = "scc:queue"
 FIRST, SECOND = 200, 200        # entries of the batches after a start
 STATEMENT = 4000                # events, at most
-
-
-@pytest.fixture(scope="module")
-def template():
-    with Postgres() as server:
-        sccctl("init", pg=server)
-    return server.data
-
-
-@pytest.fixture
-def pg(template):
-    with Postgres(template=template) as server:
-        yield server
-
-
-@pytest.fixture
-def queue():
-    with queue_redis() as server:
-        yield server
 
 
 class Turn:
@@ -101,11 +81,6 @@ def number(raw):
 
 def events(raws):
     return {r.event_id: r.body.decode() for r, _ in map(sccj.record, raws)}
-
-
-def ledger(pg):
-    return {uuid.UUID(i): b for i, b in pg.query(
-        "SELECT event_id::text, body FROM scc.contribution")}
 
 
 def give(queue, raws):
