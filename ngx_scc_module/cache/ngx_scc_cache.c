@@ -65,6 +65,8 @@ ngx_scc_cache_create(ngx_cycle_t *cycle, ngx_scc_cache_conf_t *conf,
 
     ngx_rbtree_init(&cache->flights, &cache->sentinel,
                     ngx_rbtree_insert_value);
+    ngx_rbtree_init(&cache->renewals, &cache->sentinel,
+                    ngx_rbtree_insert_value);
 
     scc_blob_builder_init(&cache->builder);
 
@@ -383,7 +385,8 @@ ngx_scc_cells_deliver(ngx_scc_wait_t *wait, const scc_blob_t *blob,
  * What the zone has is pinned: what is fresh for the answer, what is old in
  * case that nobody knows better.  A copy that became old while it was
  * vouched for may be shown until that was to end anyway: so a crowd need not
- * wait for the one who brings the new one.
+ * wait for the one who brings the new one.  Nor need he, if the store said it
+ * so lately that it is no older than any answer may be.
  */
 
 static ngx_int_t
@@ -407,7 +410,12 @@ ngx_scc_cells_zone(ngx_scc_cells_t *job)
 
         fresh += item->fresh;
 
-        if (item->fresh || (item->bearable && item->claimed)) {
+        if (!item->fresh && job->version) {
+            continue;
+        }
+
+        if (item->fresh || item->young || (item->bearable && item->claimed))
+        {
             job->cells[i].blob = *ngx_scc_zone_blob(item->entry);
             job->known[i].from = NGX_SCC_FROM_ZONE;
             job->known[i].gzip = ngx_scc_zone_gzip(item->entry);
@@ -419,6 +427,12 @@ ngx_scc_cells_zone(ngx_scc_cells_t *job)
 
     if (fresh == job->n) {
         job->moves = job->note.moves;
+    }
+
+    job->young = job->hits - fresh;
+
+    if (job->young != 0) {
+        ngx_scc_fill_behind(job);
     }
 
     return NGX_OK;

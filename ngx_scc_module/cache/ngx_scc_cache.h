@@ -50,6 +50,7 @@ typedef struct {
     uint64_t                 token;         /* of the next lease */
 
     ngx_rbtree_t             flights;       /* cells being filled, by key */
+    ngx_rbtree_t             renewals;      /* pages being read, by hash */
     ngx_rbtree_node_t        sentinel;
 
     scc_blob_builder_t       builder;
@@ -125,6 +126,8 @@ struct ngx_scc_cells_s {
     ngx_uint_t               hits;          /* fresh, zone or Redis */
     ngx_uint_t               filled;        /* read from the store */
     ngx_uint_t               stale;         /* old copies, store silent */
+    ngx_uint_t               young;         /* of the hits: old, but not
+                                               older than is promised */
     unsigned                 bypass:1;      /* Redis was not usable */
     unsigned                 unvouched:1;   /* nobody vouches for it */
     uint64_t                 moves;         /* all is fresh and from the zone,
@@ -234,6 +237,10 @@ void ngx_scc_lease_release(ngx_scc_cache_t *cache, uint32_t key,
 /* Attaches the job's missing cells to flights, starting a fill for those
    that have none.  Counts job->waiting and job->failed. */
 void ngx_scc_fill_cells(ngx_scc_cells_t *job);
+
+/* The same of those that the job shows old copies of, and nobody brings: the
+   job does not wait for them. */
+void ngx_scc_fill_behind(ngx_scc_cells_t *job);
 void ngx_scc_fill_unpin(ngx_scc_fill_t *fill);
 void ngx_scc_fill_leave(ngx_scc_wait_t *wait);
 

@@ -66,8 +66,11 @@ struct ngx_scc_fill_s {
 #define NGX_SCC_POLL_STEP  5
 
 
+static ngx_uint_t ngx_scc_fill_lacks(ngx_scc_cells_t *job, ngx_uint_t i);
 static ngx_scc_fill_t *ngx_scc_fill_create(ngx_scc_cache_t *cache,
     ngx_uint_t n);
+static void ngx_scc_flight_init(ngx_scc_flight_t *flight,
+    ngx_scc_fill_t *fill, uint32_t key);
 static void ngx_scc_fill_start(ngx_scc_fill_t *fill);
 static ngx_int_t *ngx_scc_fill_claim(ngx_scc_fill_t *fill);
 static void ngx_scc_flight_start(ngx_scc_flight_t *flight);
@@ -152,21 +155,55 @@ ngx_scc_fill_cells(ngx_scc_cells_t *job)
             continue;
         }
 
-        flight->node.key = job->keys[i];
-        flight->fill = fill;
+        ngx_scc_flight_init(flight, fill, job->keys[i]);
 
         /* what nobody vouches for is read around; and nothing is kept, for
            it may be another store that answers */
 
         flight->around = (job->bypass || job->unvouched);
 
-        ngx_queue_init(&flight->waits);
         ngx_queue_insert_tail(&flight->waits, &wait->queue);
         wait->waiting = 1;
         job->waiting++;
 
-        ngx_rbtree_insert(&job->cache->flights, &flight->node);
         flight++;
+    }
+
+    ngx_scc_fill_start(fill);
+}
+
+
+void
+ngx_scc_fill_behind(ngx_scc_cells_t *job)
+{
+    ngx_uint_t         i, n;
+    ngx_scc_fill_t    *fill;
+    ngx_scc_flight_t  *flight;
+
+    n = 0;
+
+    for (i = 0; i < job->n; i++) {
+        n += ngx_scc_fill_lacks(job, i);
+    }
+
+    if (n == 0 || !ngx_scc_pg_ready(job->cache->pg)) {
+        return;
+    }
+
+    fill = ngx_scc_fill_create(job->cache, n);
+    if (fill == NULL) {
+        return;
+    }
+
+    flight = fill->flights;
+
+    for (i = 0; i < job->n; i++) {
+
+        if (ngx_scc_fill_lacks(job, i)) {
+            ngx_scc_flight_init(flight, fill, job->keys[i]);
+            flight->around = (job->cache->redis == NULL);
+            flight++;
+        }
     }
 
     ngx_scc_fill_start(fill);
@@ -187,6 +224,16 @@ ngx_scc_fill_unpin(ngx_scc_fill_t *fill)
     if (--fill->refs == 0) {
         ngx_destroy_pool(fill->pool);
     }
+}
+
+
+/* An old copy is shown, and nobody of this host is bringing a newer one. */
+
+static ngx_uint_t
+ngx_scc_fill_lacks(ngx_scc_cells_t *job, ngx_uint_t i)
+{
+    return job->have[i] && !job->items[i].fresh && !job->items[i].claimed
+           && ngx_scc_flight_find(job->cache, job->keys[i]) == NULL;
 }
 
 
@@ -225,6 +272,18 @@ ngx_scc_fill_create(ngx_scc_cache_t *cache, ngx_uint_t n)
     fill->poll.handler = ngx_scc_fill_poll;
 
     return fill;
+}
+
+
+static void
+ngx_scc_flight_init(ngx_scc_flight_t *flight, ngx_scc_fill_t *fill,
+    uint32_t key)
+{
+    flight->node.key = key;
+    flight->fill = fill;
+
+    ngx_queue_init(&flight->waits);
+    ngx_rbtree_insert(&fill->cache->flights, &flight->node);
 }
 
 

@@ -16,6 +16,14 @@
 #define NGX_SCC_PAGE_WAIT  1000         /* ms, in all */
 
 
+/* A page that is read for the next who asks. */
+
+typedef struct {
+    ngx_rbtree_node_t       node;           /* must be first; key: of the id */
+    ngx_scc_page_t          job;            /* on a pool of its own */
+} ngx_scc_page_renewal_t;
+
+
 static ngx_int_t ngx_scc_page_key(ngx_scc_page_t *job);
 static void ngx_scc_page_get_handler(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
@@ -24,6 +32,9 @@ static ngx_int_t ngx_scc_page_check(ngx_scc_page_t *job);
 static void ngx_scc_page_cells_handler(ngx_scc_cells_t *cells,
     ngx_int_t rc);
 static ngx_int_t ngx_scc_page_judge(ngx_scc_page_t *job, ngx_int_t rc);
+static ngx_uint_t ngx_scc_page_young(ngx_scc_page_t *job);
+static void ngx_scc_page_renew(ngx_scc_page_t *job);
+static void ngx_scc_page_renewed(ngx_scc_page_t *job, ngx_int_t rc);
 static ngx_int_t ngx_scc_page_read(ngx_scc_page_t *job);
 static void ngx_scc_page_read_handler(void *data, ngx_scc_pg_status_t status,
     ngx_scc_pg_result_t *result);
@@ -202,16 +213,107 @@ ngx_scc_page_judge(ngx_scc_page_t *job, ngx_int_t rc)
         return ngx_scc_page_old(job);
     }
 
-    if (job->cells.cells[0].blob.ver == job->page.ver
-        && job->page.rev >= job->rev_min)
-    {
-        job->json = job->page.json;
-        job->rev = job->page.rev;
-        job->hit = 1;
-        return NGX_OK;
+    if (job->page.rev < job->rev_min) {
+        return ngx_scc_page_read(job);
     }
 
-    return ngx_scc_page_read(job);
+    if (job->cells.cells[0].blob.ver != job->page.ver) {
+
+        if (!ngx_scc_page_young(job)) {
+            return ngx_scc_page_read(job);
+        }
+
+        job->young = 1;
+        ngx_scc_page_renew(job);
+    }
+
+    job->json = job->page.json;
+    job->rev = job->page.rev;
+    job->hit = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_scc_page_young(ngx_scc_page_t *job)
+{
+    return job->cache->zone != NULL
+           && ngx_scc_zone_young(job->cache->zone, job->page.clock,
+                                 job->page.taken);
+}
+
+
+/* At most one of a page in a process; of two with the same hash the other
+   one's turn comes when it is asked for again. */
+
+static void
+ngx_scc_page_renew(ngx_scc_page_t *job)
+{
+    u_char                  *p;
+    uint32_t                 hash;
+    ngx_pool_t              *pool;
+    ngx_scc_cache_t         *cache;
+    ngx_rbtree_node_t       *node;
+    ngx_scc_page_renewal_t  *renewal;
+
+    cache = job->cache;
+    hash = ngx_murmur_hash2((u_char *) job->id.data, job->id.len);
+
+    node = cache->renewals.root;
+
+    while (node != &cache->sentinel) {
+
+        if (hash == node->key) {
+            return;
+        }
+
+        node = (hash < node->key) ? node->left : node->right;
+    }
+
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, cache->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    renewal = ngx_pcalloc(pool, sizeof(ngx_scc_page_renewal_t));
+    p = ngx_pnalloc(pool, job->id.len + job->key.len);
+
+    if (renewal == NULL || p == NULL) {
+        ngx_destroy_pool(pool);
+        return;
+    }
+
+    renewal->job.cache = cache;
+    renewal->job.pool = pool;
+    renewal->job.log = cache->log;
+    renewal->job.handler = ngx_scc_page_renewed;
+    renewal->job.data = renewal;
+
+    renewal->job.id.data = p;
+    renewal->job.id.len = job->id.len;
+    p = ngx_cpymem(p, job->id.data, job->id.len);
+
+    renewal->job.key.data = p;
+    renewal->job.key.len = job->key.len;
+    ngx_memcpy(p, job->key.data, job->key.len);
+
+    renewal->node.key = hash;
+    ngx_rbtree_insert(&cache->renewals, &renewal->node);
+
+    if (ngx_scc_page_read(&renewal->job) != NGX_AGAIN) {
+        ngx_scc_page_renewed(&renewal->job, NGX_ERROR);
+    }
+}
+
+
+static void
+ngx_scc_page_renewed(ngx_scc_page_t *job, ngx_int_t rc)
+{
+    ngx_scc_page_renewal_t *renewal = job->data;
+
+    ngx_rbtree_delete(&job->cache->renewals, &renewal->node);
+    ngx_destroy_pool(job->pool);
 }
 
 
@@ -223,6 +325,11 @@ ngx_scc_page_read(ngx_scc_page_t *job)
 
     id.len = job->id.len;
     id.data = (u_char *) job->id.data;
+
+    if (job->cache->zone != NULL) {
+        job->clock = ngx_scc_zone_clock(job->cache->zone);
+        job->taken = ngx_scc_zone_now();
+    }
 
     job->pg_call = ngx_scc_pg_query(job->cache->pg, &ngx_scc_store_page, &id,
                                     ngx_scc_page_read_handler, job, &status);
@@ -290,6 +397,8 @@ ngx_scc_page_read_handler(void *data, ngx_scc_pg_status_t status,
     }
 
     job->page.cell = (uint32_t) cell;
+    job->page.clock = job->clock;
+    job->page.taken = job->taken;
     job->page.json.len = text.len;
     job->page.json.data = text.data;
     job->json = job->page.json;

@@ -18,7 +18,8 @@
 
 /*
  * One place's document: from Redis while the version of its cell says that
- * it is current, else from the store.  Of a document older than "rev_min"
+ * it is current, or while it is young (ngx_scc_zone.h), and then the store is
+ * asked behind the answer; else from the store.  Of a document older than "rev_min"
  * the store is asked, and asked again for a second, until it is there; then
  * what there is is the answer.  The caller fills in the first part.
  */
@@ -43,7 +44,9 @@ struct ngx_scc_page_s {
     /* the result */
     scc_str_t               json;
     uint64_t                rev;            /* of json */
-    unsigned                hit:1;          /* current, from Redis */
+    unsigned                hit:1;          /* from Redis, current or young */
+    unsigned                young:1;        /* the store said so, less than
+                                               the zone's bound ago */
     unsigned                stale:1;        /* an old copy, store silent */
     unsigned                bypass:1;       /* Redis was not usable */
 
@@ -55,6 +58,8 @@ struct ngx_scc_page_s {
     ngx_scc_cells_t         cells;
     ngx_scc_redis_call_t   *redis_call;
     ngx_scc_pg_call_t      *pg_call;
+    uint64_t                clock;          /* when the store was asked */
+    uint64_t                taken;
     ngx_event_t             timer;          /* until it is asked again */
     ngx_connection_t       *dumb;           /* for its debug log */
     ngx_msec_t              asked;          /* when, first */

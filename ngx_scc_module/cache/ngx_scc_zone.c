@@ -9,6 +9,8 @@
 
 #include "ngx_scc_zone_int.h"
 
+#include <sys/random.h>
+
 
 #define NGX_SCC_ZONE_BATCH  64          /* cells looked up under one lock */
 #define NGX_SCC_ZONE_MOVE   1000        /* ms between two moves of an entry */
@@ -214,6 +216,7 @@ ngx_scc_zone_get(ngx_scc_zone_t *zone, const uint32_t *keys, ngx_uint_t n,
         if (i == 0) {
             note->epoch = sh->epoch;
             note->moves = sh->moves;
+            note->taken = now;
             note->told = sh->told;
         }
 
@@ -245,6 +248,8 @@ ngx_scc_zone_get(ngx_scc_zone_t *zone, const uint32_t *keys, ngx_uint_t n,
                 }
 
                 item->bearable = (e->old && now < e->until);
+                item->young = (e->old && vouched
+                               && now < e->taken + sh->bound);
             }
 
             sh->stat.misses++;
@@ -292,6 +297,29 @@ ngx_scc_zone_epoch(ngx_scc_zone_t *zone)
     return (ngx_scc_zone_now()
             < __atomic_load_n(&sh->fresh_until, __ATOMIC_ACQUIRE))
            ? __atomic_load_n(&sh->epoch, __ATOMIC_ACQUIRE) : 0;
+}
+
+
+/* Of another store, too, and after it was adopted, times do not count. */
+
+uint64_t
+ngx_scc_zone_clock(ngx_scc_zone_t *zone)
+{
+    ngx_scc_zone_shared_t  *sh;
+
+    sh = zone->sh;
+
+    return sh->clock + __atomic_load_n(&sh->epoch, __ATOMIC_ACQUIRE);
+}
+
+
+ngx_uint_t
+ngx_scc_zone_young(ngx_scc_zone_t *zone, uint64_t clock, uint64_t taken)
+{
+    return clock == ngx_scc_zone_clock(zone)
+           && ngx_scc_zone_epoch(zone) != 0
+           && ngx_scc_zone_now()
+              < taken + __atomic_load_n(&zone->sh->bound, __ATOMIC_RELAXED);
 }
 
 
@@ -346,6 +374,7 @@ ngx_scc_zone_note(ngx_scc_zone_t *zone, uint32_t key,
     ngx_scc_zone_lock(zone);
 
     note->epoch = sh->epoch;
+    note->taken = ngx_scc_zone_now();
     note->told = sh->told;
     *gen = sh->gens[ngx_scc_zone_hash(key) & sh->gens_mask];
 
@@ -386,6 +415,7 @@ ngx_scc_zone_put(ngx_scc_zone_t *zone, uint32_t key,
 
     e->key = key;
     e->epoch = note->epoch;
+    e->taken = from_redis ? 0 : note->taken;
 
     ngx_scc_zone_fill(e, bytes, blob);
 
@@ -450,6 +480,7 @@ ngx_scc_zone_put_gzip(ngx_scc_zone_t *zone, ngx_scc_zone_entry_t *entry,
 
     e->key = entry->key;
     e->epoch = entry->epoch;
+    e->taken = entry->taken;
 
     ngx_scc_zone_fill(e, bytes, &entry->blob);
 
@@ -599,6 +630,12 @@ ngx_scc_zone_init(ngx_shm_zone_t *shm_zone, void *old)
     }
 
     ngx_scc_zone_layout(sh, (u_char *) sh, size);
+
+    if (getrandom(&sh->clock, sizeof(sh->clock), 0) != sizeof(sh->clock)) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, ngx_errno,
+                      "scc: getrandom() failed");
+        return NGX_ERROR;
+    }
 
     zone->shpool->data = sh;
     zone->sh = sh;

@@ -79,6 +79,7 @@ void ngx_scc_zone_stale(ngx_scc_zone_t *zone, ngx_uint_t n);
 typedef struct {
     uint64_t                 epoch;
     uint64_t                 moves;
+    uint64_t                 taken;         /* the time */
     ngx_uint_t               told;          /* Redis knows all changes */
 } ngx_scc_zone_note_t;
 
@@ -88,6 +89,8 @@ typedef struct {
     unsigned                 fresh:1;
     unsigned                 bearable:1;    /* old, but had been vouched for
                                                until later than now */
+    unsigned                 young:1;       /* old, but the store said so
+                                               less than the bound ago */
     unsigned                 claimed:1;     /* not fresh, and being brought */
 } ngx_scc_zone_item_t;
 
@@ -103,6 +106,15 @@ void ngx_scc_zone_unpin(ngx_scc_zone_t *zone, ngx_scc_zone_entry_t *entry);
 ngx_uint_t ngx_scc_zone_unmoved(ngx_scc_zone_t *zone, uint64_t moves);
 void ngx_scc_zone_again(ngx_scc_zone_t *zone, ngx_uint_t n);
 uint64_t ngx_scc_zone_epoch(ngx_scc_zone_t *zone);
+
+/*
+ * For what the store said and others keep: whose clock it is and which store,
+ * noted with the time before the store is asked; and whether such a word is
+ * young, as an item of the zone is.
+ */
+uint64_t ngx_scc_zone_clock(ngx_scc_zone_t *zone);
+ngx_uint_t ngx_scc_zone_young(ngx_scc_zone_t *zone, uint64_t clock,
+    uint64_t taken);
 
 /* Once more, of an entry that this process has pinned. */
 void ngx_scc_zone_pin(ngx_scc_zone_t *zone, ngx_scc_zone_entry_t *entry);
@@ -167,7 +179,8 @@ ngx_int_t ngx_scc_zone_identify(ngx_scc_zone_t *zone,
 /*
  * The round's changes; told: Redis has taken all of them before.  Then, in
  * a call of its own, that the zone knows all up to "next": its copies may be
- * believed for "bound" milliseconds from the round's beginning.
+ * believed for "bound" milliseconds from the round's beginning, and for as
+ * long what the store was asked for is young.
  */
 void ngx_scc_zone_change(ngx_scc_zone_t *zone, ngx_scc_zone_round_t *round,
     const ngx_scc_zone_change_t *changes, ngx_uint_t n, ngx_uint_t told);

@@ -146,6 +146,7 @@ ngx_scc_zone_vouch(ngx_scc_zone_t *zone, ngx_scc_zone_round_t *round,
     if (round->epoch == sh->epoch) {
         sh->since = next;
         sh->fresh_until = ngx_max(sh->fresh_until, round->began + bound);
+        sh->bound = bound;
     }
 
     ngx_scc_zone_unlock(zone);

@@ -49,6 +49,8 @@ struct ngx_scc_zone_entry_s {
     uint64_t                 used;          /* when it was last moved */
     uint64_t                 until;         /* of an old one: until when it
                                                had been vouched for */
+    uint64_t                 taken;         /* when the store was asked for
+                                               it; 0: not known */
     ngx_uint_t               old;
     size_t                   len;           /* of the bytes that follow */
     scc_blob_t               blob;          /* opened on them */
@@ -79,6 +81,8 @@ typedef struct {
     ngx_uint_t               told;
     uint64_t                 since;
     uint64_t                 fresh_until;
+    uint64_t                 bound;         /* how old an answer may be */
+    uint64_t                 clock;         /* random, of this memory */
     size_t                   identity_len;
     u_char                   identity[NGX_SCC_ZONE_IDENTITY];
 

@@ -29,6 +29,8 @@ scc_page_write(scc_buf_t *b, const scc_page_t *page)
     scc_buf_le32(b, 0);
     scc_buf_le64(b, page->ver);
     scc_buf_le64(b, page->rev);
+    scc_buf_le64(b, page->clock);
+    scc_buf_le64(b, page->taken);
     scc_buf_str(b, page->json);
 
     if (b->error) {
@@ -61,6 +63,8 @@ scc_page_open(scc_str_t bytes, scc_page_t *page)
     page->cell = (uint32_t) scc_page_get(bytes.data + 8, 4);
     page->ver = scc_page_get(bytes.data + 16, 8);
     page->rev = scc_page_get(bytes.data + 24, 8);
+    page->clock = scc_page_get(bytes.data + 32, 8);
+    page->taken = scc_page_get(bytes.data + 40, 8);
     page->json.len = bytes.len - SCC_PAGE_HEADER;
     page->json.data = bytes.data + SCC_PAGE_HEADER;
 

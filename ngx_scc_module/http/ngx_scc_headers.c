@@ -567,7 +567,9 @@ ngx_scc_life(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
                ? NGX_SCC_LIFE_INVALID : NGX_SCC_LIFE_NONE;
     }
 
-    if (ctx->status == NGX_SCC_CACHE_STALE
+    /* what is newer is on its way: an edge that was just purged asks again */
+
+    if (ctx->status == NGX_SCC_CACHE_STALE || ctx->young
         || (ctx->status != NGX_SCC_CACHE_NONE && ngx_scc_data_state(r, ctx)))
     {
         return NGX_SCC_LIFE_STALE;

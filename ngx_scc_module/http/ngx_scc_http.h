@@ -247,6 +247,7 @@ typedef struct {
     unsigned                   partial:1;       /* MISS, but some hit */
     unsigned                   unkept:1;        /* MISS, nothing to keep */
     unsigned                   early:1;         /* older than was asked */
+    unsigned                   young:1;         /* HIT, but there is newer */
     unsigned                   validated:1;     /* kind, hash, size, coding,
                                                    etag */
     unsigned                   dear:1;          /* to make: kept at once */

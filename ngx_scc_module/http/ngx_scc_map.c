@@ -348,6 +348,8 @@ ngx_scc_map_status(ngx_scc_ctx_t *ctx)
 
     job = &ctx->cells;
 
+    ctx->young = (job->young != 0);
+
     if (job->stale) {
         ctx->status = NGX_SCC_CACHE_STALE;
 

@@ -200,6 +200,10 @@ ngx_scc_nearby_take(ngx_http_request_t *r, ngx_scc_ctx_t *ctx)
     nb->filled += job->filled;
     nb->stale += job->stale;
 
+    if (job->young) {
+        ctx->young = 1;
+    }
+
     if (job->bypass || job->unvouched) {
         nb->bypass = 1;
     }

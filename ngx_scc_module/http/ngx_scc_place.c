@@ -73,6 +73,8 @@ ngx_scc_place_send(ngx_http_request_t *r, ngx_scc_ctx_t *ctx, ngx_int_t rc)
         return ngx_scc_unavailable(r, ctx);
     }
 
+    ctx->young = job->young;
+
     if (job->stale) {
         ctx->status = NGX_SCC_CACHE_STALE;
 
