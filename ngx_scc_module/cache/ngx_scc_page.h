@@ -18,10 +18,11 @@
 
 /*
  * One place's document: from Redis while the version of its cell says that
- * it is current, or while it is young (ngx_scc_zone.h), and then the store is
- * asked behind the answer; else from the store.  Of a document older than "rev_min"
- * the store is asked, and asked again for a second, until it is there; then
- * what there is is the answer.  The caller fills in the first part.
+ * it is current, or while it is young (ngx_scc_zone.h), and then the store
+ * is asked behind the answer; else from the store.  Of a document older than
+ * "rev_min" the store is asked, and asked again for a second, until it is
+ * there; then what there is is the answer.  The caller fills in the first
+ * part.
  */
 
 typedef struct ngx_scc_page_s  ngx_scc_page_t;
@@ -44,7 +45,7 @@ struct ngx_scc_page_s {
     /* the result */
     scc_str_t               json;
     uint64_t                rev;            /* of json */
-    unsigned                hit:1;          /* from Redis, current or young */
+    unsigned                hit:1;          /* Redis, current or young */
     unsigned                young:1;        /* the store said so, less than
                                                the zone's bound ago */
     unsigned                stale:1;        /* an old copy, store silent */
