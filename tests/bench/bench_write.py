@@ -34,6 +34,8 @@ AIMS = {"writes": 1.5, "latency": 2.0, "apply": 0.7, "reads": 1.5}
 CLIENTS = (1, 16, 64, 256)
 READS = 200                     # a second, at fixed times
 READERS = 8
+RATES = (1000, 5000, 10000)     # of contributions, beside the reads
+STATIC = "/static/file"
 
 # The servers are measured, not the load's own wait for a processor: where it
 # may, the load runs before them, and nginx's workers before the rest.
@@ -72,6 +74,20 @@ function done(summary, latency)
     io.write(string.format("RESULT %d %d %f %d %d %d\\n",
         summary.requests, summary.errors.status, summary.duration / 1e6,
         latency:percentile(50), latency:percentile(99), latency.max))
+end
+"""
+
+# At a fixed rate, as people come: what is late does not delay what follows.
+PACE = """
+local ffi = require("ffi")
+ffi.cdef("typedef struct { long s, n; } ts; int clock_gettime(int, ts *);")
+local t, due = ffi.new("ts"), nil
+
+function delay()
+    ffi.C.clock_gettime(1, t)
+    local now = tonumber(t.s) * 1000 + tonumber(t.n) / 1e6
+    due = math.max((due or now) + THREADS * 1000 / RATE, now)
+    return math.floor(due - now + math.random())
 end
 """
 
@@ -130,12 +146,11 @@ def file(name, text):
     return path
 
 
-def script(stack, delay=0):
+def script(stack, rate=0):
     places = ",".join(f'"{p}"' for p in stack.sample)
-    text = WRK.replace("DELAY", "" if not delay else
-                       f"function delay() return {delay} end")
-    return file(f"post-{delay}.lua", f"PLACES = {{{places}}}\n"
-                f"BODY = '{BODY}'\n" + text)
+    return file(f"post-{rate}.lua", f"PLACES = {{{places}}}\n"
+                f"BODY = '{BODY}'\nRATE, THREADS = {rate}, 2\n"
+                + WRK.replace("DELAY", PACE if rate else ""))
 
 
 def posts(stack, clients, seconds, lua):
@@ -259,24 +274,37 @@ class Reads:
         self.process = subprocess.Popen(
             [*(["nice", "-n", "-15"] if ROOT else []), sys.executable,
              os.path.abspath(__file__), "read", str(stack.nginx.port),
-             str(seconds), *paths], stdout=subprocess.PIPE)
+             str(seconds), *paths], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == b"ready\n"
 
-    def p99(self):
-        xs = sorted(json.loads(self.process.communicate()[0]))
+    def begin(self):
+        self.process.stdin.write(b"begin\n")
+        self.process.stdin.flush()
+
+    def result(self):
+        """(p50 ms, p99 ms, the store's part of the answers)"""
+        got = json.loads(self.process.communicate()[0])
         assert self.process.returncode == 0
-        return xs[len(xs) // 2] * 1000, xs[int(len(xs) * 0.99)] * 1000
+        xs = sorted(x[0] for x in got)
+        return (xs[len(xs) // 2] * 1000, xs[int(len(xs) * 0.99)] * 1000,
+                sum(x[1] for x in got) / len(got))
 
 
 def read(port, seconds, paths):
-    start, took = time.monotonic() + 0.2, []
+    print("ready", flush=True)
+    sys.stdin.readline()
+    start, took = time.monotonic() + 0.5, []    # wrk prepares its requests
 
     def reader(k):
         with Http(("127.0.0.1", port)) as http:
             for i in range(k, int(seconds * READS), READERS):
                 due = start + i / READS
                 time.sleep(max(0.0, due - time.monotonic()))
-                assert http.get(paths[i % len(paths)]).status == 200
-                took.append(time.monotonic() - due)
+                a = http.get(paths[i % len(paths)])
+                took.append((time.monotonic() - due, "detail=pg"
+                             in a.headers.get("cache-status", "")))
+                assert a.status == 200, a
 
     threads = [threading.Thread(target=reader, args=[k])
                for k in range(READERS)]
@@ -313,7 +341,9 @@ def table(seconds=3, rounds=3, clients=CLIENTS, events=60000, say=print,
           parts=("posts", "applier", "reads")):
     part = Part()
     with rig.Stack(1, scc={"scc_journal_segment": "16m",
-                           "scc_journal_pending": "8m"}, main=WORKERS,
+                           "scc_journal_pending": "8m",
+                           "scc_zone": "scc:64m"}, main=WORKERS,
+                   server="location /static/ { alias static/; }",
                    pg={"max_connections": 300, "max_wal_size": "8GB",
                        "checkpoint_timeout": "1h", "tcp": True},
                    location=f"access_log {base_dir()}/access.log scc "
@@ -321,7 +351,7 @@ def table(seconds=3, rounds=3, clients=CLIENTS, events=60000, say=print,
         stack.nginx.values["LOG_LEVEL"] = "warn"
         for statement in TABLE.split(";"):
             stack.pg.query(statement)
-        lua, gentle = script(stack), script(stack, 64)
+        lua = script(stack)
 
         def put(line):
             say(line)
@@ -332,14 +362,14 @@ def table(seconds=3, rounds=3, clients=CLIENTS, events=60000, say=print,
         part.lines += [
             f"{rounds} rounds of {seconds} s in turn; median "
             "(lowest-highest). PostgreSQL, both Redis and wrk or pgbench "
-            "share the processors; the access log is that of "
+            "share the processors; zone and access log are those of "
             "`nginx.conf.example`"
             + ("; the load runs at nice -10, nginx's workers at -5."
                if ROOT else ".")]
         # first: a page tells of all who ever contributed to its place, and
         # what follows gives each place thousands
         if "reads" in parts:
-            part_reads(part, put, stack, seconds, rounds, lua, gentle)
+            part_reads(part, put, stack, seconds, rounds, lua)
         if "posts" in parts:
             part_posts(part, put, stack, clients, seconds, rounds, lua)
         if "applier" in parts:
@@ -432,30 +462,42 @@ def part_applier(part, put, stack, events, seconds, rounds, lua):
         put(line)
 
 
-def part_reads(part, put, stack, seconds, rounds, lua, gentle):
-    got, rate = {}, {}
+def part_reads(part, put, stack, seconds, rounds, lua):
+    got, control, rate = {}, {}, {}
     where = paths(stack)
+    static(stack)
+    loads = [("quiet", None),
+             *((f"{n:,} POST/s", script(stack, n)) for n in RATES),
+             ("storm", lua)]
     for _ in range(rounds):
-        for name, of in (("quiet", None), ("1,000 POST/s", gentle),
-                         ("storm", lua)):
-            reads = Reads(stack, where, seconds)
+        for name, of in loads:
+            both = Reads(stack, where, seconds), Reads(stack, [STATIC],
+                                                       seconds)
+            for reads in both:
+                reads.begin()
             if of is not None:
+                # until the last read is answered
                 rate.setdefault(name, []).append(
-                    posts(stack, 64, seconds, of)[0])
-            got.setdefault(name, []).append(reads.p99())
+                    posts(stack, 64, seconds + 1, of)[0])
+            for reads, out in zip(both, (got, control)):
+                out.setdefault(name, []).append(reads.result())
             drained(stack)
-    quiet = middle([x[1] for x in got["quiet"]])
     for line in (
             "", f"**Reads meanwhile.** {READS} a second at fixed times, each "
             "counted from when it was due: pages of 20 places that are "
             "written to, and views of the map around them. *Storm*: 64 "
-            "clients as fast as they are answered.", "",
-            "| | POST/s | p50, ms | p99, ms | p99 to quiet |",
-            "|---|---|---|---|---|"):
+            "clients as fast as they are answered; else they come at a fixed "
+            f"rate. *Static*: {READS} reads a second more, of a file, from "
+            "the same workers at the same time, which is what the "
+            "processors leave of any answer. *Store*: answers that needed "
+            "PostgreSQL, since what they show had changed.", "",
+            "| | POST/s | p50, ms | p99, ms | p99 to quiet | static p99, ms "
+            "| p99 to quiet | store |", "|---|---|---|---|---|---|---|---|"):
         put(line)
     for name, xs in got.items():
-        p99s = [x[1] for x in xs]
-        ratio = middle(p99s) / quiet
+        p99s, files = ([x[1] for x in y] for y in (xs, control[name]))
+        ratio = middle(p99s) / middle([x[1] for x in got["quiet"]])
+        floor = middle(files) / middle([x[1] for x in control["quiet"]])
         ratios = [x[1] / y[1] for x, y in zip(xs, got["quiet"])]
         if name != "quiet":
             part.bar(f"reads' p99, {name}", ratio, min(ratios), max(ratios),
@@ -464,7 +506,19 @@ def part_reads(part, put, stack, seconds, rounds, lua, gentle):
             + (f"{middle(rate[name]):,.0f}" if name in rate else "0")
             + f" | {middle([x[0] for x in xs]):.2f} | {spread(p99s, 2)} | "
             + ("" if name == "quiet" else
-               f"**{ratio:.2f}×** (≤ {AIMS['reads']}×)") + " |")
+               f"**{ratio:.2f}×** (≤ {AIMS['reads']}×)")
+            + f" | {spread(files, 2)} | "
+            + ("" if name == "quiet" else f"{floor:.2f}×")
+            + f" | {middle([x[2] for x in xs]) * 100:.0f} % |")
+
+
+def static(stack):
+    """A file of about a page's size, below the same nginx."""
+    path = stack.nginx.dir + STATIC
+    os.makedirs(os.path.dirname(path))
+    with open(path, "w") as f:
+        f.write("x" * 1500)
+    run(["chmod", "-R", "a+rX", os.path.dirname(path)])
 
 
 if __name__ == "__main__":
