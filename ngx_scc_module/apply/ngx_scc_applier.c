@@ -762,6 +762,7 @@ ngx_scc_applier_batch(ngx_scc_applier_t *a)
         return;
     }
 
+    a->apply.busy = (e->n_items >= NGX_SCC_APPLIER_FULL);
     a->apply.stat.oldest = e->items[0].bad ? 0 : e->items[0].record.received;
 
     ngx_scc_settle(&a->settle, e->items, e->n_items);
@@ -793,6 +794,7 @@ ngx_scc_applier_settled(void *data)
     ngx_scc_applier_t *a = data;
 
     a->settling = 0;
+    a->apply.busy = 0;
     a->apply.stat.oldest = 0;
 
     if (a->entries[a->current].n_items >= NGX_SCC_APPLIER_FULL) {

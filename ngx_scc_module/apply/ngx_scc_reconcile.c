@@ -39,6 +39,7 @@ struct ngx_scc_reconcile_s {
 
 static void ngx_scc_reconcile_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_scc_reconcile_wait(ngx_scc_reconcile_t *r);
+static ngx_uint_t ngx_scc_reconcile_behind(ngx_scc_apply_t *apply);
 static void ngx_scc_reconcile_step(ngx_scc_reconcile_t *r);
 static void ngx_scc_reconcile_passed(ngx_scc_reconcile_t *r);
 static void ngx_scc_reconcile_end(ngx_scc_reconcile_t *r, ngx_msec_t delay);
@@ -168,9 +169,7 @@ ngx_scc_reconcile_wait(ngx_scc_reconcile_t *r)
         return 0;
     }
 
-    if (r->apply->backlog == 0
-        || ngx_current_msec - r->apply->backlog >= NGX_SCC_RECONCILE_GAP)
-    {
+    if (!ngx_scc_reconcile_behind(r->apply)) {
         r->waits = 0;
         return 0;
     }
@@ -180,6 +179,20 @@ ngx_scc_reconcile_wait(ngx_scc_reconcile_t *r)
     }
 
     return ngx_current_msec - r->waits < NGX_SCC_RECONCILE_WAIT;
+}
+
+
+/* Whether the consumer is; in trouble it does not tell. */
+
+static ngx_uint_t
+ngx_scc_reconcile_behind(ngx_scc_apply_t *apply)
+{
+    if (apply->busy && !apply->waiting && !apply->stopped) {
+        return 1;
+    }
+
+    return apply->backlog != 0
+           && ngx_current_msec - apply->backlog < NGX_SCC_RECONCILE_GAP;
 }
 
 

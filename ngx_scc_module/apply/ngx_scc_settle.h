@@ -51,6 +51,7 @@ typedef struct {
     unsigned                  stopped:1;    /* the store is not as it should
                                                be, and that was said */
     unsigned                  waiting:1;    /* no answer; that was said */
+    unsigned                  busy:1;       /* the consumer has a full batch */
     unsigned                  dated:1;      /* one of the future was told of */
     ngx_msec_t                dated_at;
 } ngx_scc_apply_t;

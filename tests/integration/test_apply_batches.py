@@ -2,7 +2,9 @@
 long it rests before the next."""
 
 import json
+import os
 import random
+import signal
 import threading
 import uuid
 
@@ -10,9 +12,10 @@ import pytest
 
 import sccj
 import sccj_write
-from contribute import Writer, accepted
-from servers import wait_until
-from test_apply import SEED, ledger, pg, queue, template  # noqa: F401
+from contribute import Load, Writer, accepted
+from servers import freeze, wait_until
+from test_apply import (SEED, exactly, ledger, pg, queue,      # noqa: F401
+                        template)
 
 QUEUE = "scc:queue"
 FIRST, SECOND = 200, 200        # entries of the batches after a start
@@ -219,6 +222,27 @@ def test_more_than_a_statement(pg, queue, turn):
         assert sorted((r[:7], bytes(raw)) for r, raw in pg.query(
             "SELECT reason, raw FROM scc.dead_letter")) \
             == [("idem-mi", other), ("refused", bad)]
+
+
+def test_a_pass_waits_for_the_batch(pg, queue, turn):
+    """What the queue's consumer has with the store is not taken from the
+    journal, however long the store needs."""
+    with Writer(pg, queue=queue, helper=True) as nginx:
+        # then the next pass comes after 10 s
+        wait_until(lambda: nginx.state(uuid.uuid4()) == 404, 30,
+                   "passes to come seldom")
+        helper, = nginx.kids("cache manager")
+        freeze(helper)
+        with Load(nginx, 8) as load:
+            load.wait(300)
+        first = turn().wait()
+        os.kill(helper, signal.SIGCONT)
+        wait_until(lambda: waiting(pg, 12000) or waiting(pg) > 1, 30,
+                   "a pass to be due")
+        assert waiting(pg) == 1
+        first.end()
+        exactly(nginx, pg, load, queue)
+        assert "of the journal were not in the store" not in nginx.log()
 
 
 # -- between batches ---------------------------------------------------------
