@@ -8,6 +8,7 @@
 #include "ngx_scc_ack.h"
 #include "ngx_scc_backoff.h"
 #include "ngx_scc_clock.h"
+#include "ngx_scc_consumers.h"
 #include "ngx_scc_reconcile.h"
 #include "ngx_scc_restore.h"
 
@@ -30,8 +31,8 @@
 #define NGX_SCC_APPLIER_PAUSE      1000     /* ms, after an error of Redis */
 #define NGX_SCC_APPLIER_TIMEOUT    5000     /* ms, of a command */
 #define NGX_SCC_APPLIER_CLAIM      15000    /* ms between claims */
+#define NGX_SCC_APPLIER_NEAR       500      /* while this host has others */
 #define NGX_SCC_APPLIER_IDLE       "60000"  /* ms, of what is claimed */
-#define NGX_SCC_APPLIER_RETIRED    300000   /* ms, silent and nothing owed */
 #define NGX_SCC_APPLIER_RECONCILE  10000    /* ms between passes */
 #define NGX_SCC_APPLIER_ALONE      1000     /* without a queue */
 #define NGX_SCC_APPLIER_FULL       50       /* entries: there are more */
@@ -48,7 +49,7 @@ struct ngx_scc_applier_s {
     ngx_scc_clock_t        *clock;          /* NULL: nobody to tell */
     ngx_scc_restore_t      *restore;
     ngx_scc_redis_pool_t   *queue;          /* NULL: there is none */
-    ngx_str_t               consumer;
+    ngx_scc_consumers_t     consumers;
     ngx_event_t             timer;
     ngx_event_t             summary;
     ngx_connection_t        dumb;
@@ -67,6 +68,7 @@ struct ngx_scc_applier_s {
     unsigned                settling:1;
     unsigned                ahead:1;        /* the next batch is here */
     unsigned                full:1;         /* the last one read was */
+    unsigned                debts:1;        /* asked for: what is pending */
     ngx_scc_entry_id_t      cursor;
 
     /* the batch, and the next one */
@@ -95,7 +97,7 @@ static void ngx_scc_applier_entries(void *data,
 static void ngx_scc_applier_claim(ngx_scc_applier_t *a);
 static void ngx_scc_applier_claimed(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
-static void ngx_scc_applier_consumers(void *data,
+static void ngx_scc_applier_looked(void *data,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
 static ngx_int_t ngx_scc_applier_trouble(ngx_scc_applier_t *a,
     ngx_scc_redis_status_t status, ngx_scc_redis_reply_t *reply);
@@ -110,8 +112,6 @@ static void ngx_scc_applier_summary(ngx_event_t *ev);
 ngx_scc_applier_t *
 ngx_scc_applier_create(ngx_cycle_t *cycle, ngx_scc_applier_conf_t *conf)
 {
-    u_char             *p;
-    ngx_time_t         *tp;
     ngx_scc_applier_t  *a;
 
     a = ngx_pcalloc(cycle->pool, sizeof(ngx_scc_applier_t));
@@ -167,17 +167,14 @@ ngx_scc_applier_create(ngx_cycle_t *cycle, ngx_scc_applier_conf_t *conf)
         return NULL;
     }
 
-    p = ngx_pnalloc(cycle->pool,
-                    cycle->hostname.len + 2 * NGX_INT64_LEN + 2);
-    if (p == NULL) {
+    a->consumers.queue = a->queue;
+    a->consumers.stream = &ngx_scc_applier_stream;
+    a->consumers.group = &ngx_scc_applier_group;
+    a->consumers.timeout = NGX_SCC_APPLIER_TIMEOUT;
+
+    if (ngx_scc_consumers_init(&a->consumers, cycle) != NGX_OK) {
         return NULL;
     }
-
-    tp = ngx_timeofday();
-
-    a->consumer.data = p;
-    a->consumer.len = ngx_sprintf(p, "%V:%P:%T", &cycle->hostname, ngx_pid,
-                                  tp->sec) - p;
 
     ngx_scc_settle_init(&a->settle, &a->apply, ngx_scc_applier_settled,
                         ngx_scc_applier_sent, a);
@@ -353,7 +350,9 @@ static ngx_uint_t
 ngx_scc_applier_claim_due(ngx_scc_applier_t *a)
 {
     return a->claim
-           || ngx_current_msec - a->claimed >= NGX_SCC_APPLIER_CLAIM;
+           || ngx_current_msec - a->claimed >= (a->consumers.near
+                                                ? NGX_SCC_APPLIER_NEAR
+                                                : NGX_SCC_APPLIER_CLAIM);
 }
 
 
@@ -431,7 +430,7 @@ ngx_scc_applier_read(ngx_scc_applier_t *a)
     ngx_str_set(&argv[0], "XREADGROUP");
     ngx_str_set(&argv[1], "GROUP");
     argv[2] = ngx_scc_applier_group;
-    argv[3] = a->consumer;
+    argv[3] = a->consumers.own;
     ngx_str_set(&argv[4], "COUNT");
     argv[5].data = count;
     argv[5].len = ngx_sprintf(count, "%ui",
@@ -439,10 +438,19 @@ ngx_scc_applier_read(ngx_scc_applier_t *a)
     ngx_str_set(&argv[6], "STREAMS");
     argv[7] = ngx_scc_applier_stream;
 
-    /* an answer that was lost on its way left entries pending here */
+    /*
+     * An answer that was lost on its way left entries pending here; what one
+     * that has ended left is read in its name.
+     */
 
-    if (a->owed) {
+    a->debts = (a->owed || a->consumers.gone.len != 0);
+
+    if (a->debts) {
         ngx_str_set(&argv[8], "0");
+
+        if (!a->owed) {
+            argv[3] = a->consumers.gone;
+        }
 
     } else {
         ngx_str_set(&argv[8], ">");
@@ -502,8 +510,16 @@ ngx_scc_applier_entries(void *data, ngx_scc_redis_status_t status,
         return;
     }
 
-    if (a->owed) {
-        a->owed = 0;
+    if (a->debts) {
+
+        if (a->owed) {
+            a->owed = 0;
+
+        } else {
+            a->consumers.gone.len = 0;
+            a->claim = 1;               /* there may be more of them */
+        }
+
         ngx_scc_applier_step(a);
         return;
     }
@@ -536,7 +552,7 @@ ngx_scc_applier_claim(ngx_scc_applier_t *a)
     ngx_str_set(&argv[0], "XAUTOCLAIM");
     argv[1] = ngx_scc_applier_stream;
     argv[2] = ngx_scc_applier_group;
-    argv[3] = a->consumer;
+    argv[3] = a->consumers.own;
     ngx_str_set(&argv[4], NGX_SCC_APPLIER_IDLE);
     argv[5].len = a->cursor.len;
     argv[5].data = a->cursor.data;
@@ -613,27 +629,17 @@ ngx_scc_applier_claimed(void *data, ngx_scc_redis_status_t status,
         return;
     }
 
-    ngx_str_set(&argv[0], "XINFO");
-    ngx_str_set(&argv[1], "CONSUMERS");
-    argv[2] = ngx_scc_applier_stream;
-    argv[3] = ngx_scc_applier_group;
+    ngx_scc_consumers_ask(&a->consumers, argv);
 
-    ngx_scc_applier_send(a, 4, argv, ngx_scc_applier_consumers);
+    ngx_scc_applier_send(a, 4, argv, ngx_scc_applier_looked);
 }
 
 
-/* Helpers end and leave their names behind. */
-
 static void
-ngx_scc_applier_consumers(void *data, ngx_scc_redis_status_t status,
+ngx_scc_applier_looked(void *data, ngx_scc_redis_status_t status,
     ngx_scc_redis_reply_t *reply)
 {
     ngx_scc_applier_t *a = data;
-
-    int64_t                 pending, idle;
-    ngx_str_t               argv[5], name, key;
-    ngx_uint_t              i, k;
-    ngx_scc_redis_reply_t  *consumer, *value;
 
     a->asking = 0;
 
@@ -641,42 +647,7 @@ ngx_scc_applier_consumers(void *data, ngx_scc_redis_status_t status,
         return;
     }
 
-    for (i = 0; i < ngx_scc_reply_elements(reply); i++) {
-        consumer = ngx_scc_reply_element(reply, i);
-
-        pending = -1;
-        idle = -1;
-        ngx_str_null(&name);
-
-        for (k = 0; k + 1 < ngx_scc_reply_elements(consumer); k += 2) {
-            key = ngx_scc_reply_str(ngx_scc_reply_element(consumer, k));
-            value = ngx_scc_reply_element(consumer, k + 1);
-
-            if (ngx_scc_entries_is(&key, "name")) {
-                name = ngx_scc_reply_str(value);
-
-            } else if (ngx_scc_entries_is(&key, "pending")) {
-                pending = ngx_scc_reply_integer(value);
-
-            } else if (ngx_scc_entries_is(&key, "idle")) {
-                idle = ngx_scc_reply_integer(value);
-            }
-        }
-
-        if (pending != 0 || idle < NGX_SCC_APPLIER_RETIRED || name.len == 0) {
-            continue;
-        }
-
-        ngx_str_set(&argv[0], "XGROUP");
-        ngx_str_set(&argv[1], "DELCONSUMER");
-        argv[2] = ngx_scc_applier_stream;
-        argv[3] = ngx_scc_applier_group;
-        argv[4] = name;
-
-        (void) ngx_scc_redis_command(a->queue, 5, argv,
-                                     NGX_SCC_APPLIER_TIMEOUT,
-                                     ngx_scc_redis_ignore, NULL);
-    }
+    ngx_scc_consumers_look(&a->consumers, reply);
 
     ngx_scc_applier_step(a);
 }
@@ -721,6 +692,7 @@ ngx_scc_applier_trouble(ngx_scc_applier_t *a, ngx_scc_redis_status_t status,
         a->grouped = 0;
         a->owed = 0;
         a->cursor.len = 0;
+        a->consumers.gone.len = 0;
 
         ngx_scc_reconcile_now(a->reconcile);
         ngx_scc_applier_soon(a, NGX_SCC_APPLIER_POLL);
@@ -778,7 +750,8 @@ ngx_scc_applier_sent(void *data)
 
     ngx_scc_applier_acknowledge(a);
 
-    if (a->full && !a->owed && !a->timer.timer_set
+    if (a->full && !a->owed && a->consumers.gone.len == 0
+        && !a->timer.timer_set
         && !ngx_scc_applier_claim_due(a)
         && ngx_scc_redis_ready(a->queue)
         && ngx_scc_redis_incarnation(a->queue) == a->incarnation)
