@@ -56,6 +56,7 @@ struct ngx_scc_applier_s {
     ngx_uint_t              incarnation;    /* of the queue's server */
     ngx_msec_t              poll;
     ngx_msec_t              claimed;        /* when it was last tried */
+    ngx_msec_t              asked;          /* the same, of a read */
     ngx_msec_t              began;          /* to settle the batch */
     ngx_scc_apply_stat_t    said;           /* in the log */
 
@@ -189,6 +190,7 @@ ngx_scc_applier_create(ngx_cycle_t *cycle, ngx_scc_applier_conf_t *conf)
     a->ack.handler = ngx_scc_applier_acked;
     a->ack.data = a;
 
+    a->apply.heard = ngx_current_msec;
     a->poll = NGX_SCC_APPLIER_POLL;
     a->claim = 1;
 
@@ -456,6 +458,8 @@ ngx_scc_applier_read(ngx_scc_applier_t *a)
         ngx_str_set(&argv[8], ">");
     }
 
+    a->asked = ngx_current_msec;
+
     ngx_scc_applier_send(a, 9, argv, ngx_scc_applier_entries);
 }
 
@@ -475,6 +479,8 @@ ngx_scc_applier_entries(void *data, ngx_scc_redis_status_t status,
     if (ngx_scc_applier_trouble(a, status, reply) != NGX_OK) {
         return;
     }
+
+    a->apply.heard = a->asked;
 
     e = &a->entries[a->current ^ 1];
     asked = e->count;

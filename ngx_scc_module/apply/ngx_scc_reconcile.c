@@ -11,6 +11,7 @@
 
 #define NGX_SCC_RECONCILE_GAP    1000       /* ms, least between passes */
 #define NGX_SCC_RECONCILE_WAIT   60000      /* ms, most, for the queue */
+#define NGX_SCC_RECONCILE_HEAR   3000       /* ms, while it is silent */
 #define NGX_SCC_RECONCILE_ASK    500        /* events, in a question */
 #define NGX_SCC_RECONCILE_BYTES  (4 * 1024 * 1024)      /* of these */
 
@@ -39,7 +40,7 @@ struct ngx_scc_reconcile_s {
 
 static void ngx_scc_reconcile_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_scc_reconcile_wait(ngx_scc_reconcile_t *r);
-static ngx_uint_t ngx_scc_reconcile_behind(ngx_scc_apply_t *apply);
+static ngx_msec_t ngx_scc_reconcile_patience(ngx_scc_apply_t *apply);
 static void ngx_scc_reconcile_step(ngx_scc_reconcile_t *r);
 static void ngx_scc_reconcile_passed(ngx_scc_reconcile_t *r);
 static void ngx_scc_reconcile_end(ngx_scc_reconcile_t *r, ngx_msec_t delay);
@@ -165,11 +166,15 @@ ngx_scc_reconcile_timer(ngx_event_t *ev)
 static ngx_uint_t
 ngx_scc_reconcile_wait(ngx_scc_reconcile_t *r)
 {
+    ngx_msec_t  patience;
+
     if (ngx_scc_guard_begun(r->apply->guard)) {
         return 0;
     }
 
-    if (!ngx_scc_reconcile_behind(r->apply)) {
+    patience = ngx_scc_reconcile_patience(r->apply);
+
+    if (patience == 0) {
         r->waits = 0;
         return 0;
     }
@@ -178,21 +183,36 @@ ngx_scc_reconcile_wait(ngx_scc_reconcile_t *r)
         r->waits = ngx_current_msec;
     }
 
-    return ngx_current_msec - r->waits < NGX_SCC_RECONCILE_WAIT;
+    return ngx_current_msec - r->waits < patience;
 }
 
 
-/* Whether the consumer is; in trouble it does not tell. */
+/*
+ * With the store in trouble a batch says nothing.  A queue that has been
+ * silent may just not have been asked: this process was stopped, or had no
+ * processor.
+ */
 
-static ngx_uint_t
-ngx_scc_reconcile_behind(ngx_scc_apply_t *apply)
+static ngx_msec_t
+ngx_scc_reconcile_patience(ngx_scc_apply_t *apply)
 {
     if (apply->busy && !apply->waiting && !apply->stopped) {
-        return 1;
+        return NGX_SCC_RECONCILE_WAIT;
     }
 
-    return apply->backlog != 0
-           && ngx_current_msec - apply->backlog < NGX_SCC_RECONCILE_GAP;
+    if (apply->backlog != 0
+        && ngx_current_msec - apply->backlog < NGX_SCC_RECONCILE_GAP)
+    {
+        return NGX_SCC_RECONCILE_WAIT;
+    }
+
+    if (apply->heard != 0
+        && ngx_current_msec - apply->heard >= NGX_SCC_RECONCILE_GAP)
+    {
+        return NGX_SCC_RECONCILE_HEAR;
+    }
+
+    return 0;
 }
 
 

@@ -45,6 +45,8 @@ typedef struct {
     ngx_scc_apply_stat_t      stat;
     ngx_msec_t                backlog;      /* when the queue's consumer last
                                                settled a full batch; 0 */
+    ngx_msec_t                heard;        /* when it began, or asked what
+                                               was answered last; 0 */
 
     u_char                    store[16];    /* whose the journal is */
     unsigned                  have_store:1;

@@ -733,7 +733,7 @@ def test_segments_of_the_dead(pg):
             return collections.Counter(re.findall(
                 r" (\d+)#\d+: scc: journal segment \S+ is damaged at byte",
                 nginx.log())).values()
-        assert max(said()) == 2
+        wait_until(lambda: max(said()) == 2, 30, "both to be named")
         assert dead(pg) == []
         time.sleep(11)                          # another pass
         assert max(said()) == 2

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import threading
+import time
 import uuid
 
 import pytest
@@ -20,6 +21,7 @@ from test_apply import (SEED, exactly, ledger, pg, queue,      # noqa: F401
 QUEUE = "scc:queue"
 FIRST, SECOND = 200, 200        # entries of the batches after a start
 STATEMENT = 4000                # events, at most
+PIECE = 700                     # of the journal, with all of its last batch
 
 
 class Turn:
@@ -243,6 +245,28 @@ def test_a_pass_waits_for_the_batch(pg, queue, turn):
         first.end()
         exactly(nginx, pg, load, queue)
         assert "of the journal were not in the store" not in nginx.log()
+
+
+def test_a_pass_waits_for_the_queue(pg, queue):
+    """A helper that was stopped for a while is late with everything: the
+    queue comes first, even if it is slow; a piece of a pass may not."""
+    with Writer(pg, queue=queue, helper=True, workers=2) as nginx:
+        with Load(nginx, 8) as load:
+            load.wait(100)
+            helper, = nginx.kids("cache manager")
+            freeze(helper)
+            late = time.monotonic() + 10.5
+            load.wait(2000, 60)
+        wait_until(lambda: time.monotonic() > late, 12, "a pass to be due")
+        before = len(ledger(pg))
+        queue.sigstop()
+        os.kill(helper, signal.SIGCONT)
+        late = time.monotonic() + 2
+        wait_until(lambda: len(ledger(pg)) > before + PIECE
+                   or time.monotonic() > late, 12, "the pass")
+        assert len(ledger(pg)) <= before + PIECE
+        queue.sigcont()
+        exactly(nginx, pg, load, queue)
 
 
 # -- between batches ---------------------------------------------------------
