@@ -470,8 +470,10 @@ def test_f34_slow_backends(seed, part, figure):
     """A slow part slows what waits for it, nothing else; nothing piles up."""
     shim = Shim()
     with Stack(seed, shim=shim,
-               proxied=[part] if part != "journal" else []) as stack:
-        with Load(stack, clients=16, readers=4) as load:
+               proxied=[part] if part != "journal" else []) as stack, \
+            Stack(seed) as other:
+        with Load(stack, clients=16, readers=4) as load, \
+                Load(other, clients=0, readers=4) as beside:
             load.more(100)
             time.sleep(1.5)
             at = time.monotonic()
@@ -499,16 +501,19 @@ def test_f34_slow_backends(seed, part, figure):
             # group commit: all clients together in a sync or two
             assert statistics.median(took) < 1.6, statistics.median(took)
 
-        def p99(a, b):
+        def p99(load, a, b):
             xs = sorted(r.t1 - r.t0 for r in load.history.reads
                         if a <= r.t0 < b)
             return xs[int(len(xs) * 0.99)] if xs else None
-        quiet, storm = p99(0, at), p99(at + 0.3, until)
-        figure(f"reads' p99, quiet and slow {part}",
-               f"{quiet * 1000:.1f} ms, {storm * 1000:.1f} ms")
+        quiet, storm = p99(load, 0, at), p99(load, at + 0.3, until)
+        same = p99(beside, at + 0.3, until)
+        figure(f"reads' p99, quiet, slow {part}, and elsewhere meanwhile",
+               f"{quiet * 1000:.1f} ms, {storm * 1000:.1f} ms, "
+               f"{same * 1000:.1f} ms")
         if part != "pg":
-            # 2 processors, and clients in the same ones
-            assert storm < max(3 * quiet, 0.1), (quiet, storm)
+            # 2 processors, and clients in the same ones; what else there is
+            # to do may come after the quiet, and slows the others too
+            assert storm < max(3 * quiet, 3 * same, 0.1), (quiet, storm, same)
         faults = check.check_reads(
             load.history, allow=lambda r: part == "pg" and r.status == 503)
         stack.drain()
