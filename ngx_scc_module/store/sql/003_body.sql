@@ -64,12 +64,13 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- The same of a body as text, which is seldom such a one; "\u" because names
--- of fields may be written so too.
+-- of fields may be written so too.  strpos() takes five times as long as
+-- LIKE to find that two characters are nowhere.
 
 CREATE FUNCTION scc.as_of(hlc bigint, body text) RETURNS bigint
 LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN strpos(body, 'recoveredFrom') > 0
-                     OR strpos(body, '\u') > 0
+                     OR body COLLATE "C" LIKE '%\\u%'
         THEN scc.as_of(hlc, body::jsonb) ELSE hlc END
 $$;
 
