@@ -137,7 +137,7 @@ END
 $$;
 
 
--- Returns the places whose row was written.
+-- Returns the places whose row was not written: there is a newer one.
 
 CREATE FUNCTION scc.project_place_accessibility(ids uuid[], hlcs bigint[],
     kinds text[], cids text[], targets text[], bodies text[], force bool)
@@ -148,9 +148,21 @@ SET enable_mergejoin = off SET jit = off
 SET plan_cache_mode = force_generic_plan SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
-    won  text[];
+    lost  text[];
 BEGIN
-    WITH written AS (
+    WITH newest AS MATERIALIZED (
+        SELECT DISTINCT ON (u.target) u.*
+        FROM (SELECT e.event_id, e.hlc, e.contributor_id,
+                  e.target COLLATE "C" AS target, e.i,
+                  scc.as_of(e.hlc, e.body) AS as_of
+              FROM (SELECT unnest(ids) AS event_id, unnest(hlcs) AS hlc,
+                        unnest(kinds) AS kind,
+                        unnest(cids) AS contributor_id,
+                        unnest(targets) AS target, unnest(bodies) AS body,
+                        generate_subscripts(ids, 1) AS i) e
+              WHERE e.kind = 'place_accessibility') u
+        ORDER BY u.target, u.as_of DESC, u.hlc DESC, u.event_id DESC),
+    written AS (
         INSERT INTO scc.place_accessibility AS t (place_id, floors,
             is_first_floor, is_stair_only_option, stair_info,
             stair_height_level, has_slope, entrance_door_types, image_urls,
@@ -167,21 +179,7 @@ BEGIN
                          NULL::scc.place_accessibility_body,
                          bodies[w.i]::jsonb) AS b,
                   w.contributor_id, w.as_of, w.hlc, w.event_id
-              FROM (SELECT DISTINCT ON (u.target) u.*
-                    FROM (SELECT e.event_id, e.hlc, e.contributor_id,
-                              e.target COLLATE "C" AS target, e.i,
-                              scc.as_of(e.hlc, e.body) AS as_of
-                          FROM (SELECT unnest(ids) AS event_id,
-                                    unnest(hlcs) AS hlc,
-                                    unnest(kinds) AS kind,
-                                    unnest(cids) AS contributor_id,
-                                    unnest(targets) AS target,
-                                    unnest(bodies) AS body,
-                                    generate_subscripts(ids, 1) AS i) e
-                          WHERE e.kind = 'place_accessibility') u
-                    ORDER BY u.target, u.as_of DESC, u.hlc DESC,
-                        u.event_id DESC) w
-              OFFSET 0) p
+              FROM newest w OFFSET 0) p
         ON CONFLICT (place_id) DO UPDATE SET
             floors = excluded.floors,
             is_first_floor = excluded.is_first_floor,
@@ -203,9 +201,11 @@ BEGIN
             OR (t.as_of, t.hlc, t.event_id)
                < (excluded.as_of, excluded.hlc, excluded.event_id)
         RETURNING t.place_id)
-    SELECT array_agg(place_id) INTO won FROM written;
+    SELECT array_agg(r.id) INTO lost
+        FROM (SELECT target AS id FROM newest
+              EXCEPT SELECT place_id FROM written) r;
 
-    RETURN won;
+    RETURN lost;
 END
 $$;
 

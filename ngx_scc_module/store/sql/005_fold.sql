@@ -149,18 +149,17 @@ SET enable_mergejoin = off SET jit = off
 SET plan_cache_mode = force_generic_plan SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
-    bodies   text[] := fold.body;
+    ids      ALIAS FOR $1;              -- which an assignment would copy
+    hlcs     ALIAS FOR $2;
+    kinds    ALIAS FOR $3;
+    cids     ALIAS FOR $4;
+    names    ALIAS FOR $5;
+    bodies   ALIAS FOR $9;
     targets  text[];
     fresh    uuid[];
-    ids      uuid[] := fold.event_id;
-    hlcs     bigint[] := fold.hlc;
-    kinds    text[] := fold.kind;
-    cids     text[] := fold.contributor_id;
-    names    text[] := fold.contributor_name;
     hidden   uuid[];
     about    uuid[];
     won      bigint;
-    places   text[];
     part     text[];
     lost     text[];
     renamed  text[];
@@ -526,16 +525,8 @@ BEGIN
     END IF;
 
     IF 'place_accessibility' = ANY (kinds) THEN
-        places := scc.project_place_accessibility(ids, hlcs, kinds, cids,
-                                                  targets, bodies, false);
-
-        SELECT array_agg(r.id) INTO part
-            FROM (SELECT e.target AS id
-                  FROM (SELECT unnest(kinds) AS kind,
-                            unnest(targets) AS target) e
-                  WHERE e.kind = 'place_accessibility'
-                  EXCEPT SELECT w FROM unnest(places) AS w) r;
-
+        part := scc.project_place_accessibility(ids, hlcs, kinds, cids,
+                                                targets, bodies, false);
         lost := array_cat(lost, part);
     END IF;
 
