@@ -1,5 +1,7 @@
 """What is entered again after a loss, and photos: in the store."""
 
+import json
+
 import psycopg2
 import pytest
 
@@ -57,6 +59,19 @@ def test_recovered_never_overwrites_newer(db):
     assert shown()["stairInfo"] == "NONE"
     db.apply(retract(field, MAY + (4 << 16)))
     assert shown()["recovered"]["originalTime"] == "2023-04-30T23:59:59.999Z"
+
+
+def test_a_name_may_be_written_otherwise(db):
+    db.apply(Event("place", place("a")),
+             Event("place_accessibility", access("a", "NONE"), hlc=MAY))
+    rev = db.page("a")["rev"]
+    e = photo(MAY + 1)
+    e.body = e.body.replace("recoveredFrom", "\\u0072ecoveredFrom")
+    assert json.loads(e.body)["recoveredFrom"] == "photo"
+    db.apply(e)
+    page = db.page("a")
+    assert page["accessibility"]["stairInfo"] == "NONE"
+    assert page["rev"] > rev            # it tells of another contributor
 
 
 def test_building_is_recovered_too(db):
