@@ -29,8 +29,7 @@ static void ngx_scc_fill_read_handler(void *data,
     ngx_scc_pg_status_t status, ngx_scc_pg_result_t *result);
 static void ngx_scc_fill_read_failed(ngx_scc_fill_t *fill);
 static ngx_int_t ngx_scc_fill_cell(ngx_scc_fill_t *fill,
-    ngx_scc_flight_t *flight, ngx_scc_pg_result_t *result, ngx_uint_t *row,
-    scc_str_t *bytes);
+    ngx_scc_flight_t *flight, ngx_scc_pg_result_t *result, ngx_uint_t *row);
 static ngx_scc_flight_t *ngx_scc_flight_find(ngx_scc_cache_t *cache,
     uint32_t key);
 static void *ngx_scc_fill_grow(void *ctx, void *old, size_t used,
@@ -428,6 +427,11 @@ ngx_scc_fill_read(ngx_scc_fill_t *fill)
 }
 
 
+/*
+ * A store of which one cell is short has lost more than that: nothing of its
+ * answer is kept, so all of it is looked at first.
+ */
+
 static void
 ngx_scc_fill_read_handler(void *data, ngx_scc_pg_status_t status,
     ngx_scc_pg_result_t *result)
@@ -435,8 +439,6 @@ ngx_scc_fill_read_handler(void *data, ngx_scc_pg_status_t status,
     ngx_scc_fill_t *fill = data;
 
     ngx_uint_t          i, row;
-    scc_str_t           bytes;
-    scc_blob_t          blob;
     ngx_scc_flight_t   *flight;
 
     fill->reading = 0;
@@ -462,24 +464,32 @@ ngx_scc_fill_read_handler(void *data, ngx_scc_pg_status_t status,
             continue;
         }
 
-        if (ngx_scc_fill_cell(fill, flight, result, &row, &bytes) != NGX_OK
-            || scc_blob_open(bytes, &blob) != SCC_OK)
-        {
+        if (ngx_scc_fill_cell(fill, flight, result, &row) != NGX_OK) {
             ngx_scc_fill_read_failed(fill);
-            break;
+            ngx_scc_fill_go_on(fill);
+            return;
+        }
+    }
+
+    for (i = 0; i < fill->n; i++) {
+        flight = &fill->flights[i];
+
+        if (flight->state != NGX_SCC_FLIGHT_READING) {
+            continue;
         }
 
         if (flight->token) {
             ngx_scc_lease_fill(fill->cache, (uint32_t) flight->node.key,
-                               flight->token, bytes);
+                               flight->token, flight->bytes);
         }
 
         if (fill->cache->zone != NULL) {
             ngx_scc_zone_put(fill->cache->zone, (uint32_t) flight->node.key,
-                             &flight->note, flight->gen, 0, bytes, &blob);
+                             &flight->note, flight->gen, 0, flight->bytes,
+                             &flight->blob);
         }
 
-        ngx_scc_flight_done(flight, &blob, NULL, NGX_SCC_FROM_STORE);
+        ngx_scc_flight_done(flight, &flight->blob, NULL, NGX_SCC_FROM_STORE);
     }
 
     ngx_scc_fill_go_on(fill);
@@ -513,7 +523,7 @@ ngx_scc_fill_read_failed(ngx_scc_fill_t *fill)
 
 static ngx_int_t
 ngx_scc_fill_cell(ngx_scc_fill_t *fill, ngx_scc_flight_t *flight,
-    ngx_scc_pg_result_t *result, ngx_uint_t *row, scc_str_t *bytes)
+    ngx_scc_pg_result_t *result, ngx_uint_t *row)
 {
     uint32_t              cell;
     uint64_t              key, ver;
@@ -580,9 +590,10 @@ ngx_scc_fill_cell(ngx_scc_fill_t *fill, ngx_scc_flight_t *flight,
         return NGX_ERROR;
     }
 
-    *bytes = scc_buf_get(&out);
+    flight->bytes = scc_buf_get(&out);
 
-    return NGX_OK;
+    return (scc_blob_open(flight->bytes, &flight->blob) == SCC_OK)
+           ? NGX_OK : NGX_ERROR;
 }
 
 

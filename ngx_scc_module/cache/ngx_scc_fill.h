@@ -41,6 +41,8 @@ struct ngx_scc_flight_s {
     uint64_t                  token;        /* 0: nothing to fill */
     ngx_scc_zone_note_t       note;         /* before the store was asked */
     uint32_t                  gen;
+    scc_str_t                 bytes;        /* that the store brought, */
+    scc_blob_t                blob;         /* opened */
     unsigned                  claimed:1;
     unsigned                  around:1;     /* Redis is not asked */
 };

@@ -23,6 +23,9 @@ NEAR = "/v1/places?bbox=126.99,37.49,127.01,37.51"      # in the cache
 FAR = "/v1/places?bbox=127.49,37.49,127.51,37.51"       # not
 WIDE = "/v1/places?bbox=126,37,128,38"
 N = 30                                  # places here, and as many there
+CELLS = 30                              # of NEAR
+VAL = 1                                 # a copy's state
+VOUCHER = "scc:v:1"
 
 # in the template's location: one more beside it
 GUARD = """}
@@ -110,9 +113,14 @@ class Scene:
         self.nginx = Guarded(self.pg, self.redis, [self.dir], self.on).start()
         if self.on:
             self.nginx.is_in("healthy")
+        # what is read before that is written to no copy
+        wait_until(lambda: self.redis.client().exists(VOUCHER), 10,
+                   "the feed to vouch for copies")
         wait_until(lambda: self.nginx.get(NEAR).headers["cache-status"]
                    == "scc; hit; detail=l1", 10, "a view in the zone")
         assert len(self.names(self.nginx.get(NEAR))) == N
+        wait_until(lambda: self.states() == [VAL] * CELLS, 10,
+                   "the view's copies")
         self.before = self.copies()
         return self
 
@@ -129,6 +137,10 @@ class Scene:
     def copies(self):
         r = self.redis.client()
         return {k: r.get(k)[64:] for k in r.keys("scc:c:*")}
+
+    def states(self):
+        r = self.redis.client()
+        return [r.get(k)[5] for k in r.keys("scc:c:*")]
 
     def false_answers(self, rounds=15):
         """What is read meanwhile and is not so: empty, partial, 404."""
@@ -274,7 +286,9 @@ def test_rewound(filled):
             assert a.status in (200, 503), a
             if a.status == 200:
                 assert len(scene.names(a)) == N + 7
-                return nginx.guard()["state"] == "healthy"
+                # at first it is healthy, too: nobody has looked
+                return nginx.guard()["state"] == "healthy" \
+                    and "were re-applied" in nginx.log()
         wait_until(whole, 30, "the store to be whole")
         assert int(nginx.guard()["replayed"]) == 7
         assert "7 contributions were re-applied" in nginx.log()
