@@ -140,17 +140,10 @@ scc_contribution_parse(scc_contribution_t *c,
         return SCC_DECLINED;
     }
 
-    /* the parser skips it, but the bytes are kept as they are */
-
-    if (body.len >= 3 && memcmp(body.data, "\xef\xbb\xbf", 3) == 0) {
-        scc_fault_only(faults, "", "starts with a byte order mark; leave it "
-                       "out", "");
-        return SCC_DECLINED;
-    }
-
     limits.depth_max = conf->max_depth;
     limits.token_max = conf->max_size;
     limits.many = false;
+    limits.mark = false;
 
     rc = scc_body_kind(body, &limits, c, faults);
 

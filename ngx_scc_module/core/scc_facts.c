@@ -70,7 +70,9 @@ scc_facts_read(scc_facts_t *f, scc_str_t body)
     scc_json_t        *j;
     scc_facts_ctx_t    c;
 
-    static const scc_json_limits_t  limits = { 32, 1024 * 1024, false };
+    static const scc_json_limits_t  limits = {
+        32, 1024 * 1024, false, false
+    };
 
     memset(f->text, 0, sizeof(f->text));
     memset(&c, 0, sizeof(scc_facts_ctx_t));

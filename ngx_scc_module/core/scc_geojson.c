@@ -131,7 +131,7 @@ static const scc_json_events_t  scc_geojson_events = {
 
 
 static const scc_json_limits_t  scc_geojson_limits = {
-    SCC_GEOJSON_DEPTH_MAX, SCC_GEOJSON_FEATURE_MAX, true
+    SCC_GEOJSON_DEPTH_MAX, SCC_GEOJSON_FEATURE_MAX, true, true
 };
 
 

@@ -136,7 +136,7 @@ static const scc_json_events_t  scc_json_object_events = {
 
 
 static const scc_json_limits_t  scc_json_object_limits = {
-    32, 1024 * 1024, false
+    32, 1024 * 1024, false, false
 };
 
 
@@ -205,6 +205,12 @@ scc_json_feed(scc_json_t *j, const void *data, size_t len, scc_err_t *err)
         if (*p == scc_json_bom[j->bom]) {
             j->bom++;
             p++;
+
+            if (j->bom == 3 && !j->limits.mark) {
+                j->offset = 1;
+                j->rc = scc_json_refuse(j, "a byte order mark; leave it out");
+            }
+
             continue;
         }
 

@@ -13,8 +13,7 @@
 
 /*
  * JSON (RFC 8259), pushed in pieces of any size, as events; the only user
- * of yajl.  Memory is one token and the nesting.  A byte order mark at the
- * start is skipped.
+ * of yajl.  Memory is one token and the nesting.
  */
 
 typedef struct scc_json_s  scc_json_t;
@@ -46,6 +45,8 @@ typedef struct {
     size_t      token_max;              /* bytes, and within 64 KiB more */
     bool        many;                   /* values one after another, not
                                            just one */
+    bool        mark;                   /* a byte order mark may come first;
+                                           jsonb does not take it */
 } scc_json_limits_t;
 
 

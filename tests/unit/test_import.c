@@ -458,6 +458,8 @@ test_rejected(void **state)
         { "a,n,1,2,,,,\"{\"\"a\"\":\"\"\\u0000\"\"}\",,,,,,,,,,",
           "bad_json extra" },
         { "a,n,1,2,,,,\"{}\"\"}\",,,,,,,,,,", "bad_json extra" },
+        { "a,n,1,2,,,,\"\xef\xbb\xbf{\"\"a\"\":1}\",,,,,,,,,,",
+          "bad_json extra" },
         { "a,n,1,2,,,,\"{\"\"a\"\":1e999}\",,,,,,,,,,", "bad_json extra" },
         { "a,n,1,2,,,,,maybe,,,,,,,,,", "bad_value is_closed" },
         { "a,n,1,2,,,,,,none,,,,,,,,", "bad_value stair_info" },
