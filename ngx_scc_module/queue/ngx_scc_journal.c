@@ -15,11 +15,13 @@
 
 /*
  * Group commit without a delay: while one batch is being written and synced
- * in a thread, records gather in the other.  The thread owns the segments
- * and the batch it was given; the event loop owns all else, and touches
- * neither until the thread has told it.
+ * in a thread, records gather in the other; and before it begins, those are
+ * read that have come in already.  The thread owns the segments and the
+ * batch it was given; the event loop owns all else, and touches neither
+ * until the thread has told it.
  */
 
+#define NGX_SCC_JOURNAL_TURNS  8        /* of the event loop, to gather */
 #define NGX_SCC_JOURNAL_PAUSE  1000     /* ms after a batch was lost */
 #define NGX_SCC_JOURNAL_QUIET  60       /* s between two same complaints */
 
@@ -49,7 +51,11 @@ struct ngx_scc_journal_s {
     ngx_scc_journal_batch_t   batches[2];
     ngx_uint_t                current;      /* gathers records */
     ngx_thread_task_t        *task;
-    ngx_uint_t                busy;         /* the task is under way */
+    ngx_uint_t                busy;         /* gathering, or the task is
+                                               under way */
+    ngx_event_t               gather;
+    ngx_uint_t                turns;        /* spent on gathering */
+    ngx_uint_t                gathered;     /* before this turn */
 
     /* the thread's, while busy */
     ngx_scc_segment_t         segments[NGX_SCC_JOURNAL_DIRS];
@@ -80,6 +86,9 @@ static void ngx_scc_journal_complain(ngx_scc_journal_t *journal,
 static void ngx_scc_journal_seed(ngx_scc_journal_t *journal);
 static uint64_t ngx_scc_journal_hlc(ngx_scc_journal_t *journal);
 static void ngx_scc_journal_begin(ngx_scc_journal_batch_t *b);
+static void ngx_scc_journal_gather_begin(ngx_scc_journal_t *journal,
+    ngx_queue_t *posted);
+static void ngx_scc_journal_gather(ngx_event_t *ev);
 static ngx_int_t ngx_scc_journal_post(ngx_scc_journal_t *journal);
 static void ngx_scc_journal_thread(void *data, ngx_log_t *log);
 static ngx_err_t ngx_scc_journal_write(ngx_scc_journal_t *journal,
@@ -122,6 +131,10 @@ ngx_scc_journal_create(ngx_cycle_t *cycle, ngx_scc_journal_conf_t *conf,
     journal->task->handler = ngx_scc_journal_thread;
     journal->task->event.data = journal;
     journal->task->event.handler = ngx_scc_journal_done;
+
+    journal->gather.handler = ngx_scc_journal_gather;
+    journal->gather.data = journal;
+    journal->gather.log = cycle->log;
 
     if (getrandom(journal->writer, 16, 0) != 16) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
@@ -229,12 +242,8 @@ ngx_scc_journal_append(ngx_scc_journal_t *journal, scc_record_t *record,
     append->size = size;
     ngx_queue_insert_tail(&b->waits, &append->queue);
 
-    if (!journal->busy && ngx_scc_journal_post(journal) != NGX_OK) {
-
-        /* the pool's queue is full; the batch goes with the next record */
-
-        ngx_queue_remove(&append->queue);
-        return NGX_BUSY;
+    if (!journal->busy) {
+        ngx_scc_journal_gather_begin(journal, &ngx_posted_events);
     }
 
     return NGX_AGAIN;
@@ -377,6 +386,55 @@ ngx_scc_journal_begin(ngx_scc_journal_batch_t *b)
 }
 
 
+/*
+ * A sync costs the same for one record and for many.  So the loop turns on,
+ * without waiting, as long as each turn brings more; clients who were just
+ * answered are among them.
+ */
+
+static void
+ngx_scc_journal_gather_begin(ngx_scc_journal_t *journal, ngx_queue_t *posted)
+{
+    journal->busy = 1;
+    journal->turns = 0;
+    journal->gathered = journal->batches[journal->current].batch.n;
+
+    ngx_post_event(&journal->gather, posted);
+}
+
+
+static void
+ngx_scc_journal_gather(ngx_event_t *ev)
+{
+    ngx_scc_journal_t *journal = ev->data;
+
+    ngx_scc_journal_batch_t  *b;
+
+    b = &journal->batches[journal->current];
+
+    if (b->batch.n > journal->gathered
+        && journal->turns < NGX_SCC_JOURNAL_TURNS)
+    {
+        journal->turns++;
+        journal->gathered = b->batch.n;
+
+        ngx_post_event(ev, &ngx_posted_next_events);
+        return;
+    }
+
+    if (ngx_scc_journal_post(journal) == NGX_OK) {
+        return;
+    }
+
+    /* the pool's queue is full */
+
+    ngx_scc_journal_tell(journal, b, NGX_ERROR);
+    ngx_scc_journal_begin(b);
+
+    journal->busy = 0;
+}
+
+
 static ngx_int_t
 ngx_scc_journal_post(ngx_scc_journal_t *journal)
 {
@@ -392,7 +450,6 @@ ngx_scc_journal_post(ngx_scc_journal_t *journal)
         return NGX_ERROR;
     }
 
-    journal->busy = 1;
     journal->current ^= 1;
 
     return NGX_OK;
@@ -627,25 +684,18 @@ ngx_scc_journal_done(ngx_event_t *ev)
         journal->have_store = 0;
     }
 
-    /* a request that ends may begin another, whose record waits here: the
-       journal stays busy until this batch is empty again */
+    /* a request that ends may begin another, whose record waits in the
+       other one: the journal stays busy until this batch is empty again */
 
     ngx_scc_journal_tell(journal, b, journal->err ? NGX_ERROR : NGX_OK);
     ngx_scc_journal_begin(b);
 
-    b = &journal->batches[journal->current];
-
-    if (b->batch.n != 0) {
-
-        if (ngx_scc_journal_post(journal) == NGX_OK) {
-            return;
-        }
-
-        ngx_scc_journal_tell(journal, b, NGX_ERROR);
-        ngx_scc_journal_begin(b);
+    if (journal->batches[journal->current].batch.n == 0) {
+        journal->busy = 0;
+        return;
     }
 
-    journal->busy = 0;
+    ngx_scc_journal_gather_begin(journal, &ngx_posted_next_events);
 }
 
 

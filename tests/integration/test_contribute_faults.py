@@ -22,8 +22,8 @@ from contribute import (PATH, POOL, Load, Writer, accepted, durability, head,
                         journal_dir, large_body, new_body,
                         post_together, problem, queue_redis, request,
                         store_uuid)
-from servers import (SERVER_USER, Postgres, base_dir, new_dir, sccctl,
-                     wait_until)
+from servers import (SERVER_USER, Postgres, base_dir, freeze, new_dir,
+                     sccctl, wait_until)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # nginx frees what a killed worker had locked
@@ -327,6 +327,66 @@ def test_group_commit(pg, faults, figure):
         syncs = sum(call == "fdatasync" for _, call, _, _ in faults.log())
         assert syncs < load.count()
         figure("records per sync", f"{load.count() / syncs:.1f}")
+
+
+def connect(nginx):
+    s = socket.create_connection(("127.0.0.1", nginx.port), 30)
+    s.settimeout(30)
+    return s
+
+
+def answers(s, n=1):
+    data = b""
+    while data.count(b"HTTP/1.1 202") < n:
+        piece = s.recv(65536)
+        assert piece, data
+        data += piece
+
+
+def batches(nginx):
+    return [sccj.Segment(p).batches for p in sccj.segments(nginx.dirs[0])]
+
+
+def test_what_has_come_goes_together(pg):
+    """One sync for what a worker finds when it looks, though none was under
+    way before."""
+    with Writer(pg) as nginx:
+        clients = [connect(nginx) for _ in range(20)]
+        for s in clients:
+            s.sendall(request(new_body()))
+            answers(s)
+        before, = batches(nginx)
+        worker, = nginx.kids("worker")
+        freeze(worker)
+        for s in clients:
+            s.sendall(request(new_body()))
+        os.kill(worker, signal.SIGCONT)
+        for s in clients:
+            answers(s)
+            s.close()
+        assert batches(nginx) == [before + 1]
+        assert len(nginx.records()) == 40
+
+
+def test_who_was_answered_comes_again(pg, faults):
+    """The batch behind a sync takes along what comes when that is told."""
+    key = str(uuid.uuid4())
+    ident = sccj.event_id_of_key(store_uuid(pg), "u1", key)
+    with Writer(pg, env=faults.env) as nginx:
+        accepted(nginx.post())
+        first, second = connect(nginx), connect(nginx)
+        faults.on("stop")
+        first.sendall(request(new_body()) + request(new_body()))
+        wait_until(lambda: batches(nginx) == [2], 30, "a sync to wait")
+        second.sendall(request(new_body(), key=key))
+        wait_until(lambda: nginx.state(ident) != 404, 30, "the second")
+        faults.off("stop")
+        answers(first, 2)
+        answers(second)
+        first.close()
+        second.close()
+        assert batches(nginx) == [3]
+        assert len(nginx.records()) == 4
 
 
 def test_entries_of_many(pg, queue, faults):
