@@ -7,7 +7,7 @@
 #include "ngx_scc_entries.h"
 
 
-#define NGX_SCC_ENTRIES_BYTES  (4 * 1024 * 1024)    /* wished, of a batch */
+#define NGX_SCC_ENTRIES_BYTES  (8 * 1024 * 1024)    /* wished, of a batch */
 
 
 static ngx_int_t ngx_scc_entries_one(ngx_scc_entries_t *e,
@@ -232,22 +232,34 @@ ngx_scc_entries_read(ngx_scc_entries_t *e, ngx_scc_entry_id_t *id, u_char *p)
 }
 
 
-/* Few large entries, or many small ones; more only if there were more. */
+/*
+ * Few large entries, or many small ones: a batch is to be as large as one
+ * statement takes, less an eighth, since entries differ.  More only if there
+ * were more, and not more than twice as many at once.
+ */
 
 static void
 ngx_scc_entries_pace(ngx_scc_entries_t *e)
 {
-    if (e->bytes.used > NGX_SCC_ENTRIES_BYTES
-        || e->n_items > NGX_SCC_SETTLE_ITEMS)
-    {
-        e->count = ngx_max(e->count / 2, 1);
+    uint64_t  count, bytes;
 
-    } else if (e->n_ids >= e->count
-               && e->bytes.used < NGX_SCC_ENTRIES_BYTES / 2
-               && e->n_items <= NGX_SCC_SETTLE_ITEMS / 2)
-    {
-        e->count = ngx_min(2 * e->count, NGX_SCC_ENTRIES_MAX);
+    if (e->n_items == 0) {
+        return;
     }
+
+    count = (uint64_t) e->n_ids * (NGX_SCC_SETTLE_ITEMS / 8 * 7) / e->n_items;
+    bytes = (uint64_t) e->n_ids * NGX_SCC_ENTRIES_BYTES
+            / (e->bytes.used + 1);
+
+    count = ngx_min(count, bytes);
+
+    if (count > e->count && e->n_ids < e->count) {
+        return;
+    }
+
+    count = ngx_min(count, 2 * e->count);
+
+    e->count = ngx_max(ngx_min(count, NGX_SCC_ENTRIES_MAX), 1);
 }
 
 

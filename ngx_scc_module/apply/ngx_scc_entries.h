@@ -16,7 +16,7 @@
    has the records of a journal's batch, one or more. */
 
 #define NGX_SCC_ENTRIES_FIRST  200      /* asked for at once, at first */
-#define NGX_SCC_ENTRIES_MAX    4000     /* and while they are small */
+#define NGX_SCC_ENTRIES_MAX    8000     /* and while they are small */
 #define NGX_SCC_ENTRY_ID       48       /* bytes */
 
 

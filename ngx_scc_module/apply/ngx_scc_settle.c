@@ -209,7 +209,7 @@ ngx_scc_settle_next(ngx_scc_settle_t *s)
 
     /* what one large batch needed is not kept for ever */
 
-    if (s->params.size > 4 * 1024 * 1024 && s->ready == NULL) {
+    if (s->params.size > 16 * 1024 * 1024 && s->ready == NULL) {
         scc_buf_free(&s->params);
     }
 

@@ -70,7 +70,7 @@ typedef enum {
 typedef void (*ngx_scc_settle_pt)(void *data);
 
 /* Records in a statement, at most; and wished, of a batch. */
-#define NGX_SCC_SETTLE_ITEMS   4000
+#define NGX_SCC_SETTLE_ITEMS   8000
 
 /* Halves of halves of these. */
 #define NGX_SCC_SETTLE_RANGES  64

@@ -20,7 +20,7 @@ from test_apply import (SEED, exactly, ledger, pg, queue,      # noqa: F401
 
 QUEUE = "scc:queue"
 FIRST, SECOND = 200, 200        # entries of the batches after a start
-STATEMENT = 4000                # events, at most
+STATEMENT = 8000                # events, at most
 PIECE = 700                     # of the journal, with all of its last batch
 
 
@@ -90,7 +90,7 @@ def events(raws):
 
 def give(queue, raws):
     """Into the queue, and into no journal: what the applier loses is lost."""
-    with queue.r.pipeline(False) as pipe:
+    with queue.r.pipeline() as pipe:            # a read finds all of them
         for raw in raws:
             pipe.xadd(QUEUE, {"r": raw})
         pipe.execute()
@@ -224,6 +224,39 @@ def test_more_than_a_statement(pg, queue, turn):
         assert sorted((r[:7], bytes(raw)) for r, raw in pg.query(
             "SELECT reason, raw FROM scc.dead_letter")) \
             == [("idem-mi", other), ("refused", bad)]
+
+
+@pytest.mark.parametrize("size", [7, 45, 300])
+def test_batches_fill_a_statement(pg, queue, size):
+    """However many records the entries have: once their number is known a
+    batch is one statement, and that is nearly full."""
+    raws = [record(f"p{i}") for i in range(9 * STATEMENT)]
+    give(queue, [b"".join(raws[i:i + size])
+                 for i in range(0, len(raws), size)])
+    with Writer(pg, queue=queue, helper=True):
+        emptied(queue)
+    assert len(ledger(pg)) == len(raws)
+    sizes = [n for n, in pg.query(
+        "SELECT count(*) FROM scc.contribution GROUP BY xmin::text::bigint"
+        " ORDER BY 1")]
+    full = [n for n in sizes if n > STATEMENT * 3 // 4]
+    assert max(sizes) <= STATEMENT and sum(full) > len(raws) // 2, sizes
+    assert sum(n < STATEMENT // 5 for n in sizes) <= 3, sizes
+
+
+def test_small_batches_say_nothing(pg, queue, turn):
+    """More is asked for at once when there was more, not since what came
+    alone was small: the next entries may be large."""
+    with Writer(pg, queue=queue, helper=True):
+        for i in range(12):
+            give(queue, [record(f"alone{i}")])
+            emptied(queue)
+        first = turn().wait()
+        give(queue, [record(f"p{i}") for i in range(2000)])
+        wait_until(lambda: pending(queue) == FIRST + SECOND, 30,
+                   "two batches to be read")
+        first.end()
+        emptied(queue)
 
 
 def test_a_pass_waits_for_the_batch(pg, queue, turn):

@@ -10,19 +10,7 @@ from contribute import Writer, accepted
 from servers import alive, wait_until
 from test_apply import (KILLED, count, dead, exactly, kill_helper, pg,
                         queue, records, template, xadd)  # noqa: F401
-
-
-def owed(queue):
-    """Entries that were read and not acknowledged."""
-    return queue.r.xpending("scc:queue", "apply")["pending"]
-
-
-def at_once(queue, raws):
-    """Nobody sees some of them."""
-    with queue.r.pipeline() as pipe:
-        for raw in raws:
-            pipe.xadd("scc:queue", {"r": raw})
-        pipe.execute()
+from test_apply_batches import give, pending
 
 
 def crc64(data):
@@ -57,9 +45,9 @@ def test_what_a_helper_leaves_behind(pg, queue, how, figure):
     with Writer(pg, queue=queue, helper=True, allow_log=KILLED) as nginx:
         held = pg.connect()
         held.cursor().execute("SELECT scc.write_lock()")
-        at_once(queue, raws)
+        give(queue, raws)
         helper, = nginx.kids("cache manager")
-        wait_until(lambda: owed(queue) == len(raws), 30,
+        wait_until(lambda: pending(queue) == len(raws), 30,
                    "the helper to read all")
         if how == "reload":
             nginx.reload()
@@ -78,7 +66,7 @@ def test_what_a_helper_leaves_behind(pg, queue, how, figure):
         wait_until(lambda: count(pg) == len(raws), 5,
                    "what the last helper had to be applied", 0.02)
         figure("applied after", f"{time.monotonic() - start:.1f} s")
-        wait_until(lambda: owed(queue) == queue.r.xlen("scc:queue") == 0, 5,
+        wait_until(lambda: pending(queue) == queue.r.xlen("scc:queue") == 0, 5,
                    "the queue to be empty")
         assert dead(pg) == []
 
@@ -98,8 +86,8 @@ def test_neighbours(pg, queue):
     with Writer(pg, queue=queue, helper=True) as one:
         held = pg.connect()
         held.cursor().execute("SELECT scc.write_lock()")
-        at_once(queue, raws)
-        wait_until(lambda: owed(queue) == len(raws), 30, "it to read all")
+        give(queue, raws)
+        wait_until(lambda: pending(queue) == len(raws), 30, "it to read all")
         with Writer(pg, queue=queue, helper=True, dirs=one.dirs) as two:
             wait_until(two.helpers, 30, "the other helper")
             seen = looks()
@@ -107,7 +95,7 @@ def test_neighbours(pg, queue):
                        "it to look")
             assert delivered() == {1}
             held.close()
-            wait_until(lambda: owed(queue) == queue.r.xlen("scc:queue") == 0,
+            wait_until(lambda: pending(queue) == queue.r.xlen("scc:queue") == 0,
                        30, "the queue to be empty")
     assert count(pg) == len(raws)
 
