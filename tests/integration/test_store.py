@@ -274,8 +274,7 @@ def test_fold_does_not_depend_on_delivery(cluster):
             if e.kind == "place_accessibility" and body["placeId"] == ident \
                     or e.kind == "building_accessibility" and b \
                     and body["buildingId"] == b["id"]:
-                who[e.by] = min(who.get(e.by, (1 << 62,)),
-                                (e.hlc, str(e.id)))
+                who[e.by] = min(who.get(e.by, (1 << 62,)), (e.hlc, e.by))
         if doc["building"]:
             assert [c["id"] for c in doc["contributors"]] \
                 == sorted(who, key=who.get), ident

@@ -162,6 +162,79 @@ def test_page(db):
     assert '"lng":126.9780123,"lat":37}' in raw
 
 
+@pytest.mark.parametrize("planned", ("empty", "filled", "analyzed"))
+def test_page_asks_once_for_each_contributor(db, planned):
+    """However much each of them has said of the place, and whenever the
+    statement was planned."""
+    said = [Event("place_accessibility", access(
+        "a" if i % 8 else f"a{i % 400}", STAIRS[i % 3]), hlc=i,
+        by=f"u{i % 3}") for i in range(1, 16001)]
+    c = db.connect()
+    with c, c.cursor() as cur:
+        if planned == "empty":
+            cur.execute("SELECT scc.place_page('a')")
+        db.apply(Event("place", place("a", buildingId="b")),
+                 Event("building_accessibility", building_access("b"),
+                       hlc=20000, by="u9"))
+        for k in range(0, len(said), 4000):
+            db.apply(*said[k:k + 4000])
+        if planned == "analyzed":
+            db.query("ANALYZE scc.contribution")
+    with c, c.cursor() as cur:
+        cur.execute("SELECT scc.place_page('a')")
+        page = json.loads(cur.fetchone()[0])
+        cur.execute("SELECT idx_tup_fetch FROM pg_stat_xact_user_tables"
+                    " WHERE relid = 'scc.contribution'::regclass")
+        fetched = cur.fetchone()[0]
+    c.close()
+    assert [x["id"] for x in page["contributors"]] == ["u1", "u2", "u0", "u9"]
+    assert fetched < 20
+
+
+FIRSTS = """
+SELECT p.id, coalesce((
+    SELECT json_agg(o.id ORDER BY o.hlc, o.id)
+    FROM (SELECT l.contributor_id AS id, min(l.hlc) AS hlc
+          FROM scc.contribution l
+          WHERE (l.kind, l.target) IN (('place_accessibility', p.id),
+                  ('building_accessibility', p.building_id))
+              AND NOT scc.hidden(l.event_id, l.contributor_id)
+          GROUP BY l.contributor_id) o), '[]')
+FROM scc.place p
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_contributors_of_pages(db, seed):
+    """Those of the place and of its building, without what was retracted,
+    the first of them first."""
+    chance = random.Random(seed)
+    said = [Event("place", place(f"p{i}", **(
+        {"buildingId": f"b{i % 3}"} if i % 4 else {})), hlc=1)
+        for i in range(8)]
+    for hlc in range(2, 300):
+        hlc, by = hlc // 2, f"u{chance.randrange(9)}"
+        if chance.random() < .6:
+            said.append(Event("place_accessibility",
+                              access(f"p{chance.randrange(8)}"), hlc, by))
+        elif chance.random() < .6:
+            said.append(Event("building_accessibility", building_access(
+                f"b{chance.randrange(3)}"), hlc, by))
+        else:
+            said.append(Event("comment", {
+                "placeId": f"p{chance.randrange(8)}", "comment": "x"}, hlc, by))
+    for e in list(said):
+        if e.kind.endswith("accessibility") and chance.random() < .4:
+            said.append(Event(
+                chance.choice(("retract", "retract", "restore")),
+                {"eventId": str(e.id)}, 300, chance.choice((e.by, "u0"))))
+    db.apply(*said)
+    want = dict(db.query(FIRSTS))
+    assert len(want) == 8 and any(want.values())
+    for ident, ids in want.items():
+        assert [x["id"] for x in db.page(ident)["contributors"]] == ids
+
+
 def test_page_of_little(db):
     assert db.page("a") is None
     db.apply(Event("place", place("a", isClosed=True)))

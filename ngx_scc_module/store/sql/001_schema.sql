@@ -96,11 +96,12 @@ CREATE UNIQUE INDEX contribution_idem
     ON scc.contribution (contributor_id, idem_key)
     WHERE idem_key IS NOT NULL;
 
--- What was said of a target, in order: who conquered a place, and what counts
--- when the newest word is retracted.  One index for all kinds: two with
--- conditions cost every event both conditions.
+-- What was said of a target, by whom, in order: who conquered a place, and
+-- what counts when the newest word is retracted.  One index for all kinds: two
+-- with conditions cost every event both conditions.
 
-CREATE INDEX contribution_target ON scc.contribution (target, hlc);
+CREATE INDEX contribution_target
+    ON scc.contribution (target, contributor_id, hlc);
 
 -- How many are new: asked of a store that went back.  Next to nothing to keep.
 

@@ -139,12 +139,16 @@ $$;
 
 
 -- One place with all that is known about it, as JSON text; NULL if there is
--- no such place.  Who was retracted has contributed nothing.
+-- no such place.  Who was retracted has contributed nothing.  Who contributed
+-- is asked a probe of contribution_target each, from one to the next: what
+-- they said since then, which may be thousands, is not read.  A bitmap, which
+-- is what a store without statistics would plan, has no order: each probe
+-- would read all that comes after it.
 
 CREATE FUNCTION scc.place_page(id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET jit = off
+SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
@@ -230,29 +234,38 @@ BEGIN
                     AS "buildingAccessibility",
 
                 (SELECT coalesce(json_agg(row_to_json(x)), '[]') FROM (
+                    WITH RECURSIVE first (target, kind, id, hlc) AS (
+                        VALUES (p.id, 'place_accessibility',
+                                '' COLLATE "C", 0::bigint),
+                            (p.building_id, 'building_accessibility',
+                                '' COLLATE "C", 0::bigint)
+                        UNION ALL
+                        SELECT f.target, f.kind, l.contributor_id, l.hlc
+                        FROM first f
+                        CROSS JOIN LATERAL (
+                            SELECT l.contributor_id, l.hlc
+                            FROM scc.contribution l
+                            WHERE l.target = f.target
+                                AND l.contributor_id > f.id
+                                AND l.kind = f.kind
+                                AND NOT EXISTS (        -- scc.hidden()
+                                    SELECT FROM scc.retraction r
+                                    WHERE r.event_id = l.event_id
+                                        AND r.retracted
+                                        AND r.said_by
+                                            IN ('', l.contributor_id))
+                            ORDER BY l.contributor_id, l.hlc
+                            LIMIT 1) l)
                     SELECT o.id, c.display_name AS name,
                         n.number AS "order"
-                    FROM (SELECT DISTINCT ON (e.contributor_id)
-                              e.contributor_id AS id, e.hlc, e.event_id
-                          FROM (SELECT l.contributor_id, l.hlc, l.event_id
-                                FROM scc.contribution l
-                                WHERE l.target = p.id
-                                    AND l.kind = 'place_accessibility'
-                                UNION ALL
-                                SELECT l.contributor_id, l.hlc, l.event_id
-                                FROM scc.contribution l
-                                WHERE l.target = p.building_id
-                                    AND l.kind = 'building_accessibility') e
-                          WHERE NOT EXISTS (         -- scc.hidden()
-                              SELECT FROM scc.retraction r
-                              WHERE r.event_id = e.event_id
-                                  AND r.retracted
-                                  AND r.said_by IN ('', e.contributor_id))
-                          ORDER BY e.contributor_id, e.hlc, e.event_id) o
+                    FROM (SELECT f.id, min(f.hlc) AS hlc
+                          FROM first f
+                          WHERE f.id <> ''
+                          GROUP BY f.id) o
                     LEFT JOIN scc.contributor c ON c.id = o.id
                     LEFT JOIN scc.number n
                         ON n.kind = 'contributor' AND n.id = o.id
-                    ORDER BY o.hlc, o.event_id) x) AS contributors
+                    ORDER BY o.hlc, o.id) x) AS contributors
 
             FROM scc.place p
             WHERE p.id = place_page.id COLLATE "C") page);
