@@ -9,7 +9,7 @@
 #include "scc_anchor.h"
 #include "scc_blob.h"
 #include "scc_contribution.h"
-#include "scc_json.h"
+#include "scc_json_object.h"
 
 
 #define SCC_ANCHOR_VERSION  1

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "scc_json.h"
+#include "scc_json_object.h"
 #include "scc_row.h"
 
 

@@ -12,7 +12,7 @@
 #include "scc_ctl_disk.h"
 #include "scc_ctl_journal.h"
 #include "scc_ctl_mark.h"
-#include "scc_json.h"
+#include "scc_json_object.h"
 
 
 #define SCC_CTL_MARK_MAX  16384

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "scc_ctl_roster.h"
-#include "scc_json.h"
+#include "scc_json_object.h"
 #include "scc_time.h"
 
 

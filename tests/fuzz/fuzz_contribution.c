@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "scc_contribution.h"
-#include "scc_json.h"
+#include "scc_json_object.h"
 
 
 /*

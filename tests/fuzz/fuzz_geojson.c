@@ -6,7 +6,7 @@
 
 #include "fuzz_feed.h"
 #include "scc_geojson.h"
-#include "scc_json.h"
+#include "scc_json_object.h"
 
 
 /*

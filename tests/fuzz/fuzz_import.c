@@ -7,7 +7,7 @@
 #include "fuzz_feed.h"
 #include "scc_buf.h"
 #include "scc_import.h"
-#include "scc_json.h"
+#include "scc_json_object.h"
 
 
 /*

@@ -6,7 +6,7 @@
 
 #include "scc_test.h"
 
-#include "scc_json.h"
+#include "scc_json_object.h"
 #include "scc_rules.h"
 #include "scc_test_body.h"
 

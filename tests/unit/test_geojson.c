@@ -9,7 +9,7 @@
 #include <malloc.h>
 
 #include "scc_geojson.h"
-#include "scc_json.h"
+#include "scc_json_object.h"
 #include "scc_point.h"
 
 

@@ -8,7 +8,7 @@
 
 #include "scc_buf.h"
 #include "scc_import.h"
-#include "scc_json.h"
+#include "scc_json_object.h"
 
 
 #define P(id, rest)                                                           \

@@ -7,7 +7,7 @@
 #include "scc_test.h"
 
 #include "scc_import.h"
-#include "scc_json.h"
+#include "scc_json_object.h"
 
 
 #define DATA  "../../../shared/data"
